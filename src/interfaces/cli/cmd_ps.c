@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "base/timestamp.h"
+#include "cli.h"
+#include "commands.h"
+#include "engine/network.h"
+
+struct ps_flags {
+	bool all, latest, no_trunc, quiet, size;
+	int64_t last;
+	char **filters;
+	const char *format;
+};
+
+struct list {
+	struct container **items;
+	size_t n;
+};
+
+static void list_release(struct list *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		container_free(l->items[i]);
+	free(l->items);
+}
+
+char *container_status_text(const struct container *c)
+{
+	switch (c->status) {
+	case CONTAINER_CREATED:
+		return xstrdup("Created");
+	case CONTAINER_RUNNING:
+	case CONTAINER_PAUSED: {
+		int64_t seconds = (timestamp_now_ns() - c->started_ns) / 1000000000;
+		_cleanup_free_ char *up = format_duration(seconds < 0 ? 0 : seconds);
+		return xasprintf("Up %s%s", up, c->status == CONTAINER_PAUSED ? " (Paused)" : "");
+	}
+	case CONTAINER_EXITED: {
+		if (!c->finished_ns)
+			return xasprintf("Exited (%d)", c->exit_code);
+		_cleanup_free_ char *since = ago(c->finished_ns);
+		return xasprintf("Exited (%d) %s", c->exit_code, since);
+	}
+	case CONTAINER_REMOVING:
+		return xstrdup("Removal In Progress");
+	case CONTAINER_DEAD:
+		return xstrdup("Dead");
+	}
+	return xstrdup("");
+}
+
+/* "/host/path,volume": the sources, as docker lists them. */
+static char *mounts_text(const struct container *c, bool no_trunc)
+{
+	struct strbuf b = {0};
+
+	for (size_t i = 0; c->spec && i < c->spec->n_mounts; i++) {
+		const char *source = c->spec->mounts[i].source;
+		if (!source)
+			continue;
+		if (b.len)
+			strbuf_putc(&b, ',');
+		if (no_trunc || strlen(source) <= 15)
+			strbuf_puts(&b, source);
+		else
+			strbuf_printf(&b, "%.14s…", source);
+	}
+	return strbuf_take(&b);
+}
+
+static const char *network_of(const struct container *c)
+{
+	return c->spec && c->spec->network ? c->spec->network : "none";
+}
+
+/* ",": between names; caller frees. */
+static char *networks_text(struct engine *e, const struct container *c)
+{
+	_cleanup_strv_ char **names = NULL;
+
+	err_free(container_networks(e, c, &names)); /* one that is being removed has none */
+	return names ? strv_join(names, ",") : xstrdup("");
+}
+
+static struct json *row_of(struct engine *e, const struct container *c, bool no_trunc)
+{
+	struct json *row = json_new_object();
+	_cleanup_free_ char *command = command_text(c->command, no_trunc),
+			    *created = local_date(c->created_ns);
+	_cleanup_free_ char *running_for = ago(c->created_ns), *status = container_status_text(c),
+			    *labels = strv_join(c->labels, ",");
+	_cleanup_free_ char *mounts = mounts_text(c, no_trunc), *networks = networks_text(e, c),
+			    *ports = NULL;
+
+	err_free(container_ports_text(e, c, &ports));
+
+	json_set_string(row, "Command", command);
+	json_set_string(row, "CreatedAt", created);
+	json_set_string(row, "ID", no_trunc ? c->id : short_id(c->id));
+	json_set_string(row, "Image", c->image_name ? c->image_name : short_id(c->image.s));
+	json_set_string(row, "Labels", labels ? labels : "");
+	json_set_string(row, "LocalVolumes", "0");
+	json_set_string(row, "Mounts", mounts);
+	json_set_string(row, "Names", c->name);
+	json_set_string(row, "Networks", networks);
+	json_set_string(row, "Ports", ports ? ports : "");
+	json_set_string(row, "RunningFor", running_for);
+	json_set_string(row, "Size", "0B");
+	json_set_string(row, "State", container_status_name(c->status));
+	json_set_string(row, "Status", status);
+	return row;
+}
+
+static bool match_id(const void *object, const char *value)
+{
+	return str_starts(((const struct container *)object)->id, value);
+}
+
+static bool match_name(const void *object, const char *value)
+{
+	const char *name = ((const struct container *)object)->name;
+	/* docker matches anywhere, with ^ and $ (and a leading slash) as anchors. */
+	bool begin = value[0] == '^';
+	value += begin;
+	value += value[0] == '/';
+	size_t len = strlen(value);
+	bool end = len && value[len - 1] == '$';
+	len -= end;
+	size_t name_len = strlen(name);
+	for (size_t i = 0; i + len <= name_len; i++) {
+		if (begin && i > 0)
+			return false;
+		if (strncmp(name + i, value, len) == 0 && (!end || i + len == name_len))
+			return true;
+	}
+	return false;
+}
+
+static bool match_status(const void *object, const char *value)
+{
+	return str_eq(container_status_name(((const struct container *)object)->status), value);
+}
+
+static bool match_label(const void *object, const char *value)
+{
+	return label_matches(((const struct container *)object)->labels, value);
+}
+
+static bool match_exited(const void *object, const char *value)
+{
+	const struct container *c = object;
+	char code[16];
+	snprintf(code, sizeof(code), "%d", c->exit_code);
+	return c->status == CONTAINER_EXITED && str_eq(code, value);
+}
+
+static bool match_ancestor(const void *object, const char *value)
+{
+	const struct container *c = object;
+	const char *id = str_starts(value, "sha256:") ? value : NULL;
+
+	if (digest_is_set(&c->image) && (str_starts(id ? c->image.s : digest_hex(&c->image), value)) &&
+	    strlen(value) >= 6)
+		return true;
+	if (!c->image_name)
+		return false;
+	if (str_eq(c->image_name, value))
+		return true;
+	_cleanup_reference_ struct reference a = REFERENCE_NONE, b = REFERENCE_NONE;
+	struct err *e = reference_parse(c->image_name, &a);
+	if (!e)
+		e = reference_parse(value, &b);
+	if (e) {
+		err_free(e);
+		return false;
+	}
+	_cleanup_free_ char *x = reference_string(&a), *y = reference_string(&b);
+	return str_eq(x, y);
+}
+
+static bool match_volume(const void *object, const char *value)
+{
+	const struct container *c = object;
+
+	for (size_t i = 0; c->spec && i < c->spec->n_mounts; i++)
+		if (str_eq(c->spec->mounts[i].source, value) || str_eq(c->spec->mounts[i].target, value))
+			return true;
+	return false;
+}
+
+static bool match_network(const void *object, const char *value)
+{
+	return str_eq(network_of(object), value);
+}
+
+struct moment {
+	int64_t created_ns;
+	bool before;
+};
+
+/* before= and since= name a container; its creation is the border. */
+static struct err *drop_by_time(struct engine *e, const struct filters *f, const char *key, bool before,
+				struct list *l)
+{
+	for (size_t i = 0; i < f->n; i++) {
+		if (!str_eq(f->items[i].key, key))
+			continue;
+		_cleanup_container_ struct container *border = NULL;
+		TRY(container_find(e, f->items[i].value, &border));
+		size_t kept = 0;
+		for (size_t k = 0; k < l->n; k++) {
+			int64_t t = l->items[k]->created_ns;
+			if (before ? t < border->created_ns : t > border->created_ns)
+				l->items[kept++] = l->items[k];
+			else
+				container_free(l->items[k]);
+		}
+		l->n = kept;
+	}
+	return NULL;
+}
+
+static bool matches(const struct filters *f, const struct container *c)
+{
+	static const struct {
+		const char *key;
+		bool (*match)(const void *, const char *);
+	} rules[] = {
+		{"id", match_id},           {"name", match_name},         {"status", match_status},
+		{"exited", match_exited},   {"ancestor", match_ancestor}, {"volume", match_volume},
+		{"network", match_network},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rules); i++)
+		if (!filters_match(f, rules[i].key, rules[i].match, c))
+			return false;
+	/* Several labels must all match. */
+	for (size_t i = 0; i < f->n; i++)
+		if (str_eq(f->items[i].key, "label") && !match_label(c, f->items[i].value))
+			return false;
+	return true;
+}
+
+static struct err *check_status_filters(const struct filters *f)
+{
+	static const char known[] = "created running paused exited removing dead";
+
+	for (size_t i = 0; i < f->n; i++)
+		if (str_eq(f->items[i].key, "status") &&
+		    (!*f->items[i].value || !strstr(known, f->items[i].value)))
+			return err_new(ERR_INVALID, "filter status=%s: the states are: %s", f->items[i].value,
+				       known);
+	return NULL;
+}
+
+static void drop(struct list *l, const struct filters *f, int64_t last)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < l->n; i++) {
+		if (matches(f, l->items[i]) && (last <= 0 || (int64_t)kept < last))
+			l->items[kept++] = l->items[i];
+		else
+			container_free(l->items[i]);
+	}
+	l->n = kept;
+}
+
+static char *label_of(void *user, size_t row, const char *key)
+{
+	const struct list *l = user;
+	return xstrdup(env_get(l->items[row]->labels, key) ? env_get(l->items[row]->labels, key) : "");
+}
+
+static const struct format_field fields[] = {
+	{"Command", "COMMAND"}, {"CreatedAt", "CREATED AT"}, {"ID", "CONTAINER ID"},
+	{"Image", "IMAGE"},     {"Labels", "LABELS"},        {"LocalVolumes", "LOCAL VOLUMES"},
+	{"Mounts", "MOUNTS"},   {"Names", "NAMES"},          {"Networks", "NETWORKS"},
+	{"Ports", "PORTS"},     {"RunningFor", "CREATED"},   {"Size", "SIZE"},
+	{"State", "STATE"},     {"Status", "STATUS"},        {0},
+};
+static const struct format_table table = {
+	.fields = fields,
+	.columns = "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}",
+};
+
+static struct err *run(struct invocation *in, int *ret_status)
+{
+	const struct ps_flags *f = in->options;
+	struct engine *e;
+	_cleanup_filters_ struct filters filters = {0};
+	_cleanup_(list_release) struct list l = {0};
+
+	TRY(filters_parse(f->filters, "ancestor before exited id label name network since status volume",
+			  &filters));
+	TRY(check_status_filters(&filters));
+	int64_t last = f->latest ? 1 : f->last;
+	bool all = f->all || last > 0 || filters_have(&filters, "status") || filters_have(&filters, "exited");
+	TRY(cli_engine(&e));
+	TRY(container_list(e, all, &l.items, &l.n));
+	TRY(drop_by_time(e, &filters, "before", true, &l));
+	TRY(drop_by_time(e, &filters, "since", false, &l));
+	drop(&l, &filters, last);
+	if (f->quiet && !f->format) {
+		for (size_t i = 0; i < l.n; i++)
+			puts(f->no_trunc ? l.items[i]->id : short_id(l.items[i]->id));
+		return NULL;
+	}
+	_cleanup_json_ struct json *rows = json_new_array();
+	for (size_t i = 0; i < l.n; i++)
+		json_append(rows, row_of(e, l.items[i], f->no_trunc));
+	return format_rows(f->format, &table, rows, label_of, &l);
+}
+
+static const struct flag flags[] = {
+	{FLAG_BOOL_FIELD(struct ps_flags, all), .name = "all", .letter = 'a',
+	 .help = "Show those that do not run, too"},
+	{FLAG_LIST_FIELD(struct ps_flags, filters), .name = "filter", .letter = 'f', .metavar = "key=value",
+	 .help = "Show only what matches (name, id, status, label, ancestor, exited, before, since, volume, "
+		 "network)",
+	 .values = "ancestor= before= exited= id= label= name= network= since= status= volume="},
+	{FLAG_STRING_FIELD(struct ps_flags, format), .name = "format", .metavar = "template",
+	 .help = "Print with a template ({{.Names}}), as \"table TEMPLATE\", or as json",
+	 .values = "json table"},
+	{FLAG_INT_FIELD(struct ps_flags, last), .name = "last", .letter = 'n', .min = -1, .max = INT32_MAX,
+	 .help = "Show the last n made, in any state"},
+	{FLAG_BOOL_FIELD(struct ps_flags, latest), .name = "latest", .letter = 'l',
+	 .help = "Show the last one made"},
+	{FLAG_BOOL_FIELD(struct ps_flags, no_trunc), .name = "no-trunc", .help = "Shorten nothing"},
+	{FLAG_BOOL_FIELD(struct ps_flags, quiet), .name = "quiet", .letter = 'q', .help = "Print ids only"},
+	{.kind = FLAG_BOOL, .name = "size", .letter = 's', .refusal = "sizes of containers come later"},
+	{0},
+};
+
+const struct command cmd_ps = {
+	.name = "ps",
+	.aliases = ALIASES("container ls", "container list", "container ps"),
+	.summary = "List containers",
+	.usage = "[OPTIONS]",
+	.examples = "# the names of those that failed\nPROGRAM ps -a --filter status=exited --format "
+		    "'{{.Names}}\\t{{.Status}}'",
+	.flags = flags,
+	.options_size = sizeof(struct ps_flags),
+	.defaults = &(const struct ps_flags){.last = -1},
+	.max_args = 0,
+	.traits = COMMAND_LOCAL,
+	.run = run,
+};

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <stdio.h>
+
+#include "cli.h"
+#include "commands.h"
+
+struct wait_flags {
+	const char *condition;
+};
+
+static struct err *wait_one(struct engine *e, struct container *c, void *user)
+{
+	const struct wait_flags *f = user;
+	enum wait_condition condition = str_eq(f->condition, "next-exit") ? WAIT_NEXT_EXIT
+					: str_eq(f->condition, "removed") ? WAIT_REMOVED
+									  : WAIT_NOT_RUNNING;
+	int code;
+
+	TRY(container_wait(e, c, condition, &code));
+	printf("%d\n", code);
+	fflush(stdout);
+	return NULL;
+}
+
+static struct err *run(struct invocation *in, int *ret_status)
+{
+	return cli_each_container(in, false, ret_status, wait_one, in->options);
+}
+
+const struct command cmd_wait = {
+	.name = "wait",
+	.aliases = ALIASES("container wait"),
+	.summary = "Wait until containers end, and print their exit statuses",
+	.usage = "[OPTIONS] CONTAINER [CONTAINER...]",
+	.flags =
+		(const struct flag[]){
+			{FLAG_CHOICE_FIELD(struct wait_flags, condition), .name = "condition",
+			 .help = "What to wait for", .values = "not-running next-exit removed"},
+			{0},
+		},
+	.options_size = sizeof(struct wait_flags),
+	.defaults = &(const struct wait_flags){.condition = "not-running"},
+	.min_args = 1,
+	.max_args = ARGS_UNLIMITED,
+	.args_values = "!containers",
+	.traits = COMMAND_LOCAL,
+	.run = run,
+};

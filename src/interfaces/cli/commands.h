@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Every command of havre; each lives in cmd_NAME.c. */
+#ifndef CLI_COMMANDS_H
+#define CLI_COMMANDS_H
+
+#include "command/command.h"
+
+/* Images changed without running them. */
+extern const struct command cmd_image_config, cmd_image_insert, cmd_image_repack, cmd_image_unpack;
+
+extern const struct command cmd_attach, cmd_cleanup, cmd_container_inspect, cmd_create, cmd_exec,
+	cmd_image_inspect, cmd_images, cmd_import, cmd_info, cmd_inspect, cmd_kill, cmd_load, cmd_login,
+	cmd_logout, cmd_logs, cmd_pause, cmd_ps, cmd_pull, cmd_push, cmd_rename, cmd_restart, cmd_rm, cmd_rmi,
+	cmd_run, cmd_save, cmd_start, cmd_stop, cmd_tag, cmd_top, cmd_unpause, cmd_version, cmd_wait;
+/* Between places. */
+extern const struct command cmd_image_copy, cmd_image_delete, cmd_image_list_tags, cmd_image_sync;
+/* Lists of images. */
+extern const struct command cmd_manifest_add, cmd_manifest_annotate, cmd_manifest_create, cmd_manifest_exists,
+	cmd_manifest_inspect, cmd_manifest_push, cmd_manifest_remove, cmd_manifest_rm;
+/* What is kept. */
+extern const struct command cmd_container_prune, cmd_history, cmd_image_prune, cmd_image_tree,
+	cmd_system_check, cmd_system_df, cmd_system_prune, cmd_volume_create, cmd_volume_inspect,
+	cmd_volume_ls, cmd_volume_prune, cmd_volume_rm;
+
+/* What a container has written. */
+extern const struct command cmd_commit, cmd_diff, cmd_export;
+/* Registries and trust. */
+extern const struct command cmd_search, cmd_generate_sigstore_key, cmd_image_sign, cmd_image_trust,
+	cmd_image_verify, cmd_standalone_sign, cmd_standalone_verify;
+
+#define ALIASES(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+/* Networks. */
+extern const struct command cmd_network_connect, cmd_network_create, cmd_network_disconnect,
+	cmd_network_inspect, cmd_network_ls, cmd_network_prune, cmd_network_rm, cmd_port;
+
+#endif

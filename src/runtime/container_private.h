@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shared by the container_*.c files: one per verb. */
+#ifndef RUNTIME_CONTAINER_PRIVATE_H
+#define RUNTIME_CONTAINER_PRIVATE_H
+
+#include "runtime/container.h"
+#include "runtime/seccomp.h"
+#include "spec.h"
+#include "sync.h"
+
+struct rt_container *rt_container_new(const char *state_root, const char *id);
+/* Locks STATE_ROOT/ID for a change (state.h, S3); released by closing *ret_fd. */
+_must_check_ struct err *rt_container_lock(const struct rt_container *c, int *ret_fd);
+/* The gate of a waiting container, connected; ERR_STATE when nobody is waiting behind it. */
+_must_check_ struct err *rt_container_gate_connect(const struct rt_container *c, int *ret_fd);
+/* Parsed once; borrowed from `c`. */
+_must_check_ struct err *rt_container_spec(struct rt_container *c, struct spec **ret);
+
+/* Making: the directory, locked, and the configuration in it. *ret_made is also set when what comes after the mkdir fails. */
+_must_check_ struct err *rt_container_make_dir(struct rt_container *c, int *ret_root, int *ret_lock,
+					       bool *ret_made);
+_must_check_ struct err *rt_container_save_config(const struct rt_container *c);
+
+/* Starting: from SYNC_START to the result of execve. */
+_must_check_ struct err *rt_container_await_exec(struct rt_container *c, const struct spec *s, int sync,
+						 pid_t pid);
+/* Compiles linux.seccomp if there is one; *ret is set then. */
+/* Who is sent the notify fd: linux.seccomp.listenerPath or an annotation; NULL: nobody. */
+_must_check_ struct err *rt_container_seccomp_receiver(const struct spec *s, const char **ret);
+_must_check_ struct err *rt_container_seccomp(const struct spec *s, struct rt_seccomp *filter,
+					      const struct rt_seccomp **ret);
+_must_check_ struct err *rt_container_write_pid_file(const char *path, pid_t pid);
+_must_check_ struct err *rt_container_check_stdio(const struct spec_process *p, int console_socket,
+						  bool return_console, unsigned preserve_fds);
+/* To every process of the container. */
+_must_check_ struct err *rt_container_signal_all(struct rt_container *c, int signum);
+/* Kills what is left of the container and waits, bounded. */
+_must_check_ struct err *rt_container_destroy(struct rt_container *c);
+
+#endif
