@@ -333,6 +333,7 @@ struct err *container_create(struct engine *e, const struct container_spec *s, c
 	c = container_new(e, id);
 	TRY(container_spec_from_json(copy, c->spec));
 	TRY(check_modes(c->spec));
+	TRY(volumes_from(e, c->spec));
 	TRY_WRAP(merge_image(image, c->spec), "cannot use the configuration of image \"%s\"", s->image);
 	TRY(check_mounts(c->spec));
 	TRY(network_check(e, c->spec, warnings));

@@ -169,6 +169,20 @@ static void set_resources(struct json *o, const struct container_spec *s)
 	else
 		json_set(o, "PidsLimit", NULL);
 	json_set(o, "Ulimits", ulimit_objects(s));
+	json_set_i64(o, "BlkioWeight", s->blkio_weight);
+	set_list(o, "BlkioWeightDevice", s->blkio_weight_devices);
+	set_list(o, "BlkioDeviceReadBps", s->device_read_bps);
+	set_list(o, "BlkioDeviceWriteBps", s->device_write_bps);
+	set_list(o, "BlkioDeviceReadIOps", s->device_read_iops);
+	set_list(o, "BlkioDeviceWriteIOps", s->device_write_iops);
+	json_set_i64(o, "CpuRealtimePeriod", s->cpu_rt_period_us);
+	json_set_i64(o, "CpuRealtimeRuntime", s->cpu_rt_runtime_us);
+	if (s->memory_swappiness)
+		json_set_i64(o, "MemorySwappiness", s->memory_swappiness - 1);
+	else
+		json_set(o, "MemorySwappiness", NULL);
+	json_set_bool(o, "OomKillDisable", s->oom_kill_disable);
+	set_list(o, "VolumesFrom", s->volumes_from);
 }
 
 static struct json *host_config_object(const struct container *c)

@@ -129,6 +129,58 @@ static bool controller_missing(enum rt_cgroup_mode mode, const char *v1_file, co
 	return !strv_contains(have, v2_controller);
 }
 
+/* docker's way with what this kernel cannot do: a warning, and the container starts without it. */
+static void drop_missing(struct container_spec *s, enum rt_cgroup_mode mode, char ***warnings)
+{
+	bool v2 = mode == RT_CGROUP_V2, weight, throttle;
+
+	/* On v1 a file of every group but the root; havre's own is made by the first container. */
+	weight = v2 ? !controller_missing(mode, "", "io")
+		    : access("/sys/fs/cgroup/blkio/havre/blkio.bfq.weight", F_OK) == 0 ||
+				 access("/sys/fs/cgroup/blkio/blkio.weight", F_OK) == 0 ||
+				 access("/sys/fs/cgroup/blkio/blkio.bfq.weight", F_OK) == 0;
+	throttle = !controller_missing(mode, "blkio/blkio.throttle.read_bps_device", "io");
+	if ((s->blkio_weight || s->blkio_weight_devices) && !weight) {
+		warn(warnings, "the kernel has no weights of block I/O here: --blkio-weight is not applied");
+		s->blkio_weight = 0;
+		strv_free(s->blkio_weight_devices);
+		s->blkio_weight_devices = NULL;
+	}
+	char ***limits[] = {&s->device_read_bps, &s->device_write_bps, &s->device_read_iops,
+			    &s->device_write_iops};
+	for (size_t i = 0; i < ARRAY_SIZE(limits) && !throttle; i++) {
+		if (*limits[i])
+			warn(warnings, "the kernel cannot limit block I/O here: a --device-read or "
+				       "--device-write limit is not applied");
+		strv_free(*limits[i]);
+		*limits[i] = NULL;
+	}
+	if (s->memory_swappiness && (v2 || controller_missing(mode, "memory/memory.swappiness", "memory"))) {
+		warn(warnings, "--memory-swappiness is not applied: it is a setting of cgroup v1, which v2 "
+			       "does not have; use --memory-swap");
+		s->memory_swappiness = 0;
+	}
+	if (s->oom_kill_disable && (v2 || controller_missing(mode, "memory/memory.oom_control", "memory"))) {
+		warn(warnings, "--oom-kill-disable is not applied: it is a setting of cgroup v1, which v2 "
+			       "does not have; use --oom-score-adj");
+		s->oom_kill_disable = false;
+	} else if (s->oom_kill_disable && !s->memory_bytes) {
+		warn(warnings, "--oom-kill-disable without a memory limit is dangerous: the machine may run "
+			       "out of memory");
+	}
+}
+
+static struct err *check_realtime(const struct container_spec *s, enum rt_cgroup_mode mode)
+{
+	if ((s->cpu_rt_period_us || s->cpu_rt_runtime_us) &&
+	    (mode == RT_CGROUP_V2 || controller_missing(mode, "cpu/cpu.rt_runtime_us", "cpu")))
+		return err_new(
+			ERR_UNSUPPORTED,
+			"--cpu-rt-period and --cpu-rt-runtime: this kernel has no real-time group scheduling "
+			"(CONFIG_RT_GROUP_SCHED, with cgroup v1)");
+	return NULL;
+}
+
 struct err *limits_adjust(struct container_spec *s, char ***warnings)
 {
 	enum rt_cgroup_mode mode;
@@ -138,6 +190,8 @@ struct err *limits_adjust(struct container_spec *s, char ***warnings)
 	TRY(check_memory(s, mode, warnings));
 	TRY(check_cpu(s, warnings));
 	TRY(check_ulimits(s, can_raise, warnings));
+	TRY(check_realtime(s, mode));
+	drop_missing(s, mode, warnings);
 	if ((s->memory_bytes || s->memory_reservation_bytes) &&
 	    controller_missing(mode, "memory", "memory")) {
 		warn(warnings, "the kernel has no memory controller here: the memory limit is not applied");

@@ -86,6 +86,10 @@ _must_check_ struct err *volume_copy_up(const char *volume_path, const struct in
 					const char *target);
 _must_check_ struct err *volume_remove(struct engine *e, const char *name);
 
+/* -- volumes_from.c --- */
+/* Appends the mounts of the containers in s->volumes_from; what `s` mounts itself has precedence. */
+_must_check_ struct err *volumes_from(struct engine *e, struct container_spec *s);
+
 /* -- start.c --- */
 struct log_settings {
 	uint64_t max_size; /* 0: no limit */

@@ -53,7 +53,9 @@ struct err *container_destroy(struct engine *e, struct container *c, bool volume
 		const struct container_mount *m = &c->spec->mounts[i];
 		if (!m->anonymous)
 			continue;
-		struct err *second = volume_remove(e, m->source);
+		/* Others may have it by --volumes-from. */
+		bool removed;
+		struct err *second = volume_remove_unused(e, m->source, &removed);
 		if (second && !error)
 			error = second;
 		else

@@ -12,6 +12,8 @@ _must_check_ struct err *spec_process(const struct spec_input *in, char *const *
 _must_check_ struct err *spec_mounts(const struct spec_input *in, struct json **ret);
 _must_check_ struct err *spec_resources(const struct container_spec *s, struct json **ret_resources,
 					struct json **ret_devices);
+/* blockIO, when something of it is asked for. ERR_NOT_FOUND, ERR_INVALID: a device that is none. */
+_must_check_ struct err *spec_block_io(const struct container_spec *s, struct json *resources);
 bool spec_private_cgroupns(const struct container_spec *s);
 char *spec_hostname(const struct container *c); /* caller frees */
 

@@ -81,6 +81,17 @@ static const struct field fields[] = {
 	F(FIELD_BOOL, publish_all),
 	F(FIELD_STRV, dns_search),
 	F(FIELD_STRV, dns_options),
+	F(FIELD_I64, blkio_weight),
+	F(FIELD_STRV, blkio_weight_devices),
+	F(FIELD_STRV, device_read_bps),
+	F(FIELD_STRV, device_write_bps),
+	F(FIELD_STRV, device_read_iops),
+	F(FIELD_STRV, device_write_iops),
+	F(FIELD_I64, cpu_rt_period_us),
+	F(FIELD_I64, cpu_rt_runtime_us),
+	F(FIELD_INT, memory_swappiness),
+	F(FIELD_BOOL, oom_kill_disable),
+	F(FIELD_STRV, volumes_from),
 };
 #undef F
 

@@ -193,7 +193,7 @@ static struct err *devices(const struct container_spec *s, struct json *rules, s
 
 static void memory(const struct container_spec *s, struct json *resources)
 {
-	if (!s->memory_bytes && !s->memory_reservation_bytes)
+	if (!s->memory_bytes && !s->memory_reservation_bytes && !s->memory_swappiness && !s->oom_kill_disable)
 		return;
 	struct json *o = json_new_object();
 	if (s->memory_bytes)
@@ -202,6 +202,10 @@ static void memory(const struct container_spec *s, struct json *resources)
 		json_set_i64(o, "swap", s->memory_swap_bytes);
 	if (s->memory_reservation_bytes)
 		json_set_i64(o, "reservation", s->memory_reservation_bytes);
+	if (s->memory_swappiness)
+		json_set_i64(o, "swappiness", s->memory_swappiness - 1);
+	if (s->oom_kill_disable)
+		json_set_bool(o, "disableOOMKiller", true);
 	json_set(resources, "memory", o);
 }
 
@@ -219,6 +223,10 @@ static void cpu(const struct container_spec *s, struct json *resources)
 		json_set_i64(o, "period", s->cpu_period);
 	if (s->cpu_quota)
 		json_set_i64(o, "quota", s->cpu_quota);
+	if (s->cpu_rt_period_us)
+		json_set_i64(o, "realtimePeriod", s->cpu_rt_period_us);
+	if (s->cpu_rt_runtime_us)
+		json_set_i64(o, "realtimeRuntime", s->cpu_rt_runtime_us);
 	if (s->cpuset_cpus)
 		json_set_string(o, "cpus", s->cpuset_cpus);
 	if (s->cpuset_mems)
@@ -236,6 +244,7 @@ struct err *spec_resources(const struct container_spec *s, struct json **ret_res
 	TRY(devices(s, rules, list));
 	memory(s, resources);
 	cpu(s, resources);
+	TRY(spec_block_io(s, resources));
 	if (s->pids_limit != 0) {
 		struct json *pids = json_new_object();
 		json_set_i64(pids, "limit", s->pids_limit);

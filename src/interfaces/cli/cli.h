@@ -59,13 +59,22 @@ struct create_options {
 	bool tty, interactive, auto_remove, init, read_only, privileged, quiet, no_healthcheck, publish_all;
 	int64_t memory, memory_swap, memory_reservation, nano_cpus, cpu_shares, cpu_period, cpu_quota,
 		pids_limit, shm_size, oom_score_adj, stop_timeout;
+	/* create_more.c */
+	const char *volume_driver;
+	char **blkio_weight_devices, **device_read_bps, **device_write_bps, **device_read_iops,
+		**device_write_iops, **volumes_from;
+	int64_t blkio_weight, cpu_rt_period, cpu_rt_runtime, memory_swappiness;
+	bool oom_kill_disable;
 };
-#define CREATE_OPTIONS_DEFAULT .stop_timeout = -1, .pull = "missing"
+#define CREATE_OPTIONS_DEFAULT .stop_timeout = -1, .pull = "missing", .memory_swappiness = -1
 extern const struct flag create_flags[]; /* offsets into struct create_options, which must come first */
 
 /* args: image and command. *ret is empty on failure. */
 _must_check_ struct err *create_spec(const struct create_options *o, char *const *args,
 				     struct container_spec *ret);
+
+/* The part of create_spec that is in create_more.c: block I/O, cgroup v1's limits, what podman adds. */
+_must_check_ struct err *create_fill_more(const struct create_options *o, struct container_spec *s);
 
 /* -v, --mount and --tmpfs. On failure *ret is not touched. */
 _must_check_ struct err *volume_spec_parse(const char *s, struct container_mount *ret);

@@ -11,7 +11,6 @@
 
 #define O struct create_options
 #define LATER_HEALTH "health checks come later"
-#define LATER_BLKIO "block I/O limits come later"
 #define WINDOWS "it has a meaning on Windows only"
 
 const struct flag create_flags[] = {
@@ -74,7 +73,7 @@ const struct flag create_flags[] = {
 	{FLAG_STRING_FIELD(O, ip6), .name = "ip6", .metavar = "address",
 	 .help = "IPv6 address in the (first) network"},
 	{FLAG_STRING_FIELD(O, ipc), .name = "ipc", .metavar = "mode", .help = "IPC namespace",
-	 .values = "private shareable host none"},
+	 .values = "private shareable host none container:"},
 	{FLAG_LIST_FIELD(O, labels), .name = "label", .letter = 'l', .metavar = "key[=value]",
 	 .help = "Set a label"},
 	{FLAG_LIST_FIELD(O, label_files), .name = "label-file", .metavar = "file",
@@ -106,7 +105,7 @@ const struct flag create_flags[] = {
 	{FLAG_INT_FIELD(O, oom_score_adj), .name = "oom-score-adj", .min = -1000, .max = 1000,
 	 .help = "Tune the kernel's choice of whom to kill"},
 	{FLAG_STRING_FIELD(O, pid), .name = "pid", .metavar = "mode", .help = "PID namespace",
-	 .values = "host"},
+	 .values = "private host container:"},
 	{FLAG_INT_FIELD(O, pids_limit), .name = "pids-limit", .min = -1, .max = INT64_MAX,
 	 .help = "Limit of processes; -1: none"},
 	{FLAG_STRING_FIELD(O, platform), .name = "platform", .metavar = "os/arch",
@@ -147,7 +146,7 @@ const struct flag create_flags[] = {
 	{FLAG_STRING_FIELD(O, userns), .name = "userns", .metavar = "mode", .help = "User namespace",
 	 .values = "host"},
 	{FLAG_STRING_FIELD(O, uts), .name = "uts", .metavar = "mode", .help = "UTS namespace",
-	 .values = "host"},
+	 .values = "private host container:"},
 	{FLAG_LIST_FIELD(O, volumes), .name = "volume", .letter = 'v', .metavar = "[source:]target[:options]",
 	 .help = "Mount a host path or a volume", .values = "@file"},
 	{FLAG_STRING_FIELD(O, workdir), .name = "workdir", .letter = 'w', .metavar = "path",
@@ -161,18 +160,30 @@ const struct flag create_flags[] = {
 	 .refusal = "docker's content trust is not part of havre"},
 
 	/* Known to docker; havre's turn comes. */
-	{.kind = FLAG_INT, .name = "blkio-weight", .refusal = LATER_BLKIO},
-	{.kind = FLAG_LIST, .name = "blkio-weight-device", .refusal = LATER_BLKIO},
-	{.kind = FLAG_LIST, .name = "device-read-bps", .refusal = LATER_BLKIO},
-	{.kind = FLAG_LIST, .name = "device-read-iops", .refusal = LATER_BLKIO},
-	{.kind = FLAG_LIST, .name = "device-write-bps", .refusal = LATER_BLKIO},
-	{.kind = FLAG_LIST, .name = "device-write-iops", .refusal = LATER_BLKIO},
-	{.kind = FLAG_INT,
-	 .name = "cpu-rt-period",
-	 .refusal = "real-time CPU limits come later; most kernels are built without them"},
-	{.kind = FLAG_INT,
-	 .name = "cpu-rt-runtime",
-	 .refusal = "real-time CPU limits come later; most kernels are built without them"},
+	{FLAG_INT_FIELD(O, blkio_weight), .name = "blkio-weight", .min = 0, .max = 1000,
+	 .help = "Weight of block I/O, 10 to 1000"},
+	{FLAG_LIST_FIELD(O, blkio_weight_devices), .name = "blkio-weight-device", .metavar = "device:weight",
+	 .help = "Weight of block I/O on a device", .values = "@file"},
+	{FLAG_LIST_FIELD(O, device_read_bps), .name = "device-read-bps", .metavar = "device:size",
+	 .help = "Limit of bytes read from a device in a second", .values = "@file"},
+	{FLAG_LIST_FIELD(O, device_read_iops), .name = "device-read-iops", .metavar = "device:number",
+	 .help = "Limit of reads from a device in a second", .values = "@file"},
+	{FLAG_LIST_FIELD(O, device_write_bps), .name = "device-write-bps", .metavar = "device:size",
+	 .help = "Limit of bytes written to a device in a second", .values = "@file"},
+	{FLAG_LIST_FIELD(O, device_write_iops), .name = "device-write-iops", .metavar = "device:number",
+	 .help = "Limit of writes to a device in a second", .values = "@file"},
+	{FLAG_INT_FIELD(O, cpu_rt_period), .name = "cpu-rt-period", .metavar = "µs", .min = 0, .max = 1000000,
+	 .help = "Period of real-time scheduling (cgroup v1)"},
+	{FLAG_INT_FIELD(O, cpu_rt_runtime), .name = "cpu-rt-runtime", .metavar = "µs", .min = 0,
+	 .max = 1000000, .help = "Real-time CPU time in each period (cgroup v1)"},
+	{FLAG_INT_FIELD(O, memory_swappiness), .name = "memory-swappiness", .min = -1, .max = 100,
+	 .help = "How readily memory is swapped out, 0 to 100 (cgroup v1)"},
+	{FLAG_BOOL_FIELD(O, oom_kill_disable), .name = "oom-kill-disable",
+	 .help = "Let processes wait instead of killing them for lack of memory (cgroup v1)"},
+	{FLAG_STRING_FIELD(O, volume_driver), .name = "volume-driver", .metavar = "driver",
+	 .help = "Driver of volumes (only \"local\")", .values = "local"},
+	{FLAG_LIST_FIELD(O, volumes_from), .name = "volumes-from", .metavar = "container[:ro|rw]",
+	 .help = "Mount what another container has mounted", .values = "!containers"},
 	{.kind = FLAG_INT, .name = "cpu-count", .traits = FLAG_HIDDEN, .refusal = WINDOWS},
 	{.kind = FLAG_INT, .name = "cpu-percent", .traits = FLAG_HIDDEN, .refusal = WINDOWS},
 	{.kind = FLAG_INT, .name = "io-maxbandwidth", .traits = FLAG_HIDDEN, .refusal = WINDOWS},
@@ -191,24 +202,15 @@ const struct flag create_flags[] = {
 	 .traits = FLAG_HIDDEN,
 	 .refusal = "the kernel has no such limit any more; --memory covers it"},
 	{.kind = FLAG_LIST, .name = "link-local-ip", .refusal = "IPv4 link-local addresses come later"},
-	{.kind = FLAG_INT,
-	 .name = "memory-swappiness",
-	 .refusal = "it is a cgroup v1 setting that v2 does not have; use --memory-swap"},
-	{.kind = FLAG_BOOL,
-	 .name = "oom-kill-disable",
-	 .refusal = "it is a cgroup v1 setting that v2 does not have, and it freezes the container; "
-		    "use --oom-score-adj"},
 	{.kind = FLAG_LIST,
 	 .name = "storage-opt",
-	 .refusal = "size limits of the root file system come later"},
+	 .refusal = "a limit of the root file system's size needs quotas, which overlay directories do not "
+		    "have; "
+		    "put what grows on a volume (--mount type=tmpfs,tmpfs-size=… for one in memory)"},
 	{.kind = FLAG_BOOL,
 	 .name = "use-api-socket",
 	 .traits = FLAG_HIDDEN,
 	 .refusal = "there is no API socket yet"},
-	{.kind = FLAG_STRING,
-	 .name = "volume-driver",
-	 .refusal = "volume drivers come later; volumes are local directories"},
-	{.kind = FLAG_LIST, .name = "volumes-from", .refusal = "it comes later; name the volumes with -v"},
 	{0},
 };
 
@@ -407,7 +409,7 @@ static struct err *fill(const struct create_options *o, char *const *args, struc
 	s->log_opts = strv_dup(o->log_opts);
 	s->pull = pull_policy(o->pull);
 	s->signature_policy = o->signature_policy;
-	return NULL;
+	return create_fill_more(o, s);
 }
 
 struct err *create_spec(const struct create_options *o, char *const *args, struct container_spec *ret)

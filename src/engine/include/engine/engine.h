@@ -96,6 +96,15 @@ struct container_spec {
 	char *cgroup_parent;
 	char *log_driver; /* "json-file" (default) or "none" */
 	char **log_opts;
+	/* Block I/O: DEVICE:NUMBER, bytes or operations a second; weights 10 to 1000. */
+	int64_t blkio_weight;
+	char **blkio_weight_devices, **device_read_bps, **device_write_bps, **device_read_iops,
+		**device_write_iops;
+	/* Of cgroup v1 alone; limits_adjust takes them out elsewhere, with a warning. */
+	int64_t cpu_rt_period_us, cpu_rt_runtime_us;
+	int memory_swappiness; /* plus 1; 0: not given */
+	bool oom_kill_disable;
+	char **volumes_from; /* CONTAINER[:ro|rw]; after container_create their mounts are in `mounts` */
 	enum { PULL_MISSING, PULL_ALWAYS, PULL_NEVER } pull;
 	const char *signature_policy; /* for the pull; NULL: the usual one. Borrowed, not kept */
 };
