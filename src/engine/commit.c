@@ -107,3 +107,20 @@ struct err *container_changes(struct engine *e, struct container *c, struct snap
 	TRY(engine_store(e, &store));
 	return snapshot_changes(store, c->id, ret, ret_n);
 }
+
+struct err *container_size(struct engine *e, const struct container *c, uint64_t *ret_own,
+			   uint64_t *ret_whole)
+{
+	struct store *store;
+	_cleanup_image_ struct image *image = NULL;
+	uint64_t own = 0;
+
+	TRY(engine_store(e, &store));
+	TRY(snapshot_usage(store, c->id, &own));
+	struct err *gone = store_find(store, c->image.s, &image);
+	err_free(
+		gone); /* an image whose names and rows were forced away: its layers are there, their size is not known */
+	*ret_own = own;
+	*ret_whole = own + (image ? image->size : 0);
+	return NULL;
+}

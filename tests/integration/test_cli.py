@@ -305,7 +305,7 @@ def test_inspect(t):
     found = json.loads(t.havre("inspect", "one", image).out)
     assert found[0]["Name"] == "/one" and "A=b" in found[0]["Config"]["Env"] and found[1]["RootFS"]["Type"] == "layers", found
     r = t.havre("inspect", "one", "nothing", check=False)
-    assert r.rc == 1 and len(json.loads(r.out)) == 1 and "no such container, image or volume: nothing" in r.err, r
+    assert r.rc == 1 and len(json.loads(r.out)) == 1 and "no such container, image, network or volume: nothing" in r.err, r
     r = t.havre("inspect", "nothing", check=False)
     assert r.rc == 1 and json.loads(r.out) == [], r
     assert t.havre("inspect", "-f", "{{range .Config.Env}}{{println .}}{{end}}", "one").out.startswith("A=b\n") or "A=b\n" in \

@@ -10,15 +10,24 @@
 
 struct inspect_flags {
 	const char *format, *type;
-	bool verbose;
+	bool verbose, size;
 };
 
-static struct err *inspect_container(struct engine *e, const char *what, struct json **ret)
+static struct err *inspect_container(struct engine *e, const char *what, bool size, struct json **ret)
 {
 	_cleanup_container_ struct container *c = NULL;
+	_cleanup_json_ struct json *o = NULL;
+	uint64_t own, whole;
 
 	TRY(container_find(e, what, &c));
-	return container_inspect(e, c, ret);
+	TRY(container_inspect(e, c, &o));
+	if (size) {
+		TRY(container_size(e, c, &own, &whole));
+		json_set_u64(o, "SizeRw", own);
+		json_set_u64(o, "SizeRootFs", whole);
+	}
+	*ret = TAKE_PTR(o);
+	return NULL;
 }
 
 static struct err *inspect_image(struct engine *e, const char *what, struct json **ret)
@@ -50,7 +59,13 @@ static struct err *inspect_network(struct engine *e, const char *what, struct js
 	return network_inspect(e, n, ret);
 }
 
-static struct err *inspect(struct engine *e, const char *type, const char *what, struct json **ret)
+static bool not_it(const struct err *e)
+{
+	/* Not even a possible image name, or none here: the user may have meant either. */
+	return e && (e->kind == ERR_NOT_FOUND || e->kind == ERR_INVALID);
+}
+
+static struct err *inspect(struct engine *e, const char *type, const char *what, bool size, struct json **ret)
 {
 	if (str_eq(type, "image"))
 		return inspect_image(e, what, ret);
@@ -58,21 +73,19 @@ static struct err *inspect(struct engine *e, const char *type, const char *what,
 		return inspect_volume(e, what, ret);
 	if (str_eq(type, "network"))
 		return inspect_network(e, what, ret);
-	struct err *failed = inspect_container(e, what, ret);
+	struct err *failed = inspect_container(e, what, size, ret);
 	if (!failed || str_eq(type, "container") || failed->kind != ERR_NOT_FOUND)
 		return failed;
 	err_free(failed);
-	failed = inspect_image(e, what, ret);
-	/* Not even a possible image name, or none here: the user may have meant either. */
-	if (failed && (failed->kind == ERR_NOT_FOUND || failed->kind == ERR_INVALID)) {
+	static struct err *(*const others[])(struct engine *, const char *, struct json **) = {
+		inspect_image, inspect_network, inspect_volume};
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+		failed = others[i](e, what, ret);
+		if (!not_it(failed))
+			return failed;
 		err_free(failed);
-		failed = inspect_volume(e, what, ret);
 	}
-	if (failed && failed->kind == ERR_NOT_FOUND) {
-		err_free(failed);
-		return err_new(ERR_NOT_FOUND, "no such container, image or volume: %s", what);
-	}
-	return failed;
+	return err_new(ERR_NOT_FOUND, "no such container, image, network or volume: %s", what);
 }
 
 static struct err *print(const char *format, struct json *all)
@@ -96,7 +109,8 @@ static struct err *print(const char *format, struct json *all)
 }
 
 /* What was found is printed, in one array, whatever was missing; the missing ones are reported and make the status 1. */
-static struct err *inspect_all(struct invocation *in, const char *type, const char *format, int *ret_status)
+static struct err *inspect_all(struct invocation *in, const char *type, const char *format, bool size,
+			       int *ret_status)
 {
 	_cleanup_json_ struct json *all = json_new_array();
 	struct engine *e;
@@ -104,7 +118,7 @@ static struct err *inspect_all(struct invocation *in, const char *type, const ch
 	TRY(cli_engine(&e));
 	for (size_t i = 0; i < in->n_args; i++) {
 		struct json *one = NULL;
-		_cleanup_err_ struct err *failed = inspect(e, type, in->args[i], &one);
+		_cleanup_err_ struct err *failed = inspect(e, type, in->args[i], size, &one);
 		if (failed) {
 			command_report(in, failed);
 			*ret_status = 1;
@@ -118,55 +132,55 @@ static struct err *inspect_all(struct invocation *in, const char *type, const ch
 static struct err *run(struct invocation *in, int *ret_status)
 {
 	const struct inspect_flags *f = in->options;
-	return inspect_all(in, f->type, f->format, ret_status);
+	return inspect_all(in, f->type, f->format, f->size, ret_status);
 }
 
 static struct err *run_container(struct invocation *in, int *ret_status)
 {
 	const struct inspect_flags *f = in->options;
-	return inspect_all(in, "container", f->format, ret_status);
+	return inspect_all(in, "container", f->format, f->size, ret_status);
 }
 
 struct err *inspect_images(struct invocation *in, const char *format, int *ret_status)
 {
-	return inspect_all(in, "image", format, ret_status);
+	return inspect_all(in, "image", format, false, ret_status);
 }
 
 static struct err *run_volume(struct invocation *in, int *ret_status)
 {
 	const struct inspect_flags *f = in->options;
-	return inspect_all(in, "volume", f->format, ret_status);
+	return inspect_all(in, "volume", f->format, false, ret_status);
 }
 
 static struct err *run_network(struct invocation *in, int *ret_status)
 {
 	const struct inspect_flags *f = in->options;
-	return inspect_all(in, "network", f->format, ret_status);
+	return inspect_all(in, "network", f->format, false, ret_status);
 }
 
-#define FORMAT_FLAGS                                                             \
-	{FLAG_STRING_FIELD(struct inspect_flags, format),                        \
-	 .name = "format",                                                       \
-	 .letter = 'f',                                                          \
-	 .metavar = "template",                                                  \
-	 .help = "Print with a template ({{.Id}}, {{json .Config}}) or as json", \
-	 .values = "json"},                                                      \
-	{                                                                        \
-		.kind = FLAG_BOOL, .name = "size", .letter = 's',                \
-		.refusal = "sizes of containers come later"                      \
+#define FORMAT_FLAGS                                                                               \
+	{FLAG_STRING_FIELD(struct inspect_flags, format),                                          \
+	 .name = "format",                                                                         \
+	 .letter = 'f',                                                                            \
+	 .metavar = "template",                                                                    \
+	 .help = "Print with a template ({{.Id}}, {{json .Config}}) or as json",                   \
+	 .values = "json"},                                                                        \
+	{                                                                                          \
+		FLAG_BOOL_FIELD(struct inspect_flags, size), .name = "size", .letter = 's',        \
+							     .help = "Add the sizes of containers" \
 	}
 
 static const struct flag one_kind_flags[] = {FORMAT_FLAGS, {0}};
 static const struct flag flags[] = {
 	FORMAT_FLAGS,
 	{FLAG_CHOICE_FIELD(struct inspect_flags, type), .name = "type",
-	 .help = "Which kind of object is meant", .values = "container image volume"},
+	 .help = "Which kind of object is meant", .values = "container image network volume"},
 	{0},
 };
 
 const struct command cmd_inspect = {
 	.name = "inspect",
-	.summary = "Print all that is known of containers, images and volumes, as JSON",
+	.summary = "Print all that is known of containers, images, networks and volumes, as JSON",
 	.usage = "[OPTIONS] NAME|ID [NAME|ID...]",
 	.examples =
 		"# one value\nPROGRAM inspect -f '{{.State.Status}}' web\n# the environment, a line each\n"

@@ -85,8 +85,23 @@ static char *networks_text(struct engine *e, const struct container *c)
 	return names ? strv_join(names, ",") : xstrdup("");
 }
 
-static struct json *row_of(struct engine *e, const struct container *c, bool no_trunc)
+/* "12.3kB (virtual 80MB)": what it wrote, and that with its image. Caller frees. */
+static char *size_text(struct engine *e, const struct container *c)
 {
+	uint64_t own, whole;
+	struct err *gone = container_size(e, c, &own, &whole);
+
+	if (gone) { /* while it is being removed */
+		err_free(gone);
+		return xstrdup("0B");
+	}
+	_cleanup_free_ char *a = format_size(own), *b = format_size(whole);
+	return xasprintf("%s (virtual %s)", a, b);
+}
+
+static struct json *row_of(struct engine *e, const struct container *c, const struct ps_flags *f)
+{
+	bool no_trunc = f->no_trunc;
 	struct json *row = json_new_object();
 	_cleanup_free_ char *command = command_text(c->command, no_trunc),
 			    *created = local_date(c->created_ns);
@@ -108,7 +123,9 @@ static struct json *row_of(struct engine *e, const struct container *c, bool no_
 	json_set_string(row, "Networks", networks);
 	json_set_string(row, "Ports", ports ? ports : "");
 	json_set_string(row, "RunningFor", running_for);
-	json_set_string(row, "Size", "0B");
+	bool sized = f->size || (f->format && strstr(f->format, ".Size"));
+	_cleanup_free_ char *size = sized ? size_text(e, c) : xstrdup("0B");
+	json_set_string(row, "Size", size);
 	json_set_string(row, "State", container_status_name(c->status));
 	json_set_string(row, "Status", status);
 	return row;
@@ -282,6 +299,11 @@ static const struct format_field fields[] = {
 	{"Ports", "PORTS"},     {"RunningFor", "CREATED"},   {"Size", "SIZE"},
 	{"State", "STATE"},     {"Status", "STATUS"},        {0},
 };
+static const struct format_table table_with_sizes = {
+	.fields = fields,
+	.columns = "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}"
+		   "\t{{.Size}}",
+};
 static const struct format_table table = {
 	.fields = fields,
 	.columns = "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}",
@@ -311,8 +333,8 @@ static struct err *run(struct invocation *in, int *ret_status)
 	}
 	_cleanup_json_ struct json *rows = json_new_array();
 	for (size_t i = 0; i < l.n; i++)
-		json_append(rows, row_of(e, l.items[i], f->no_trunc));
-	return format_rows(f->format, &table, rows, label_of, &l);
+		json_append(rows, row_of(e, l.items[i], f));
+	return format_rows(f->format, f->size ? &table_with_sizes : &table, rows, label_of, &l);
 }
 
 static const struct flag flags[] = {
@@ -331,7 +353,8 @@ static const struct flag flags[] = {
 	 .help = "Show the last one made"},
 	{FLAG_BOOL_FIELD(struct ps_flags, no_trunc), .name = "no-trunc", .help = "Shorten nothing"},
 	{FLAG_BOOL_FIELD(struct ps_flags, quiet), .name = "quiet", .letter = 'q', .help = "Print ids only"},
-	{.kind = FLAG_BOOL, .name = "size", .letter = 's', .refusal = "sizes of containers come later"},
+	{FLAG_BOOL_FIELD(struct ps_flags, size), .name = "size", .letter = 's',
+	 .help = "Show how much they have written"},
 	{0},
 };
 

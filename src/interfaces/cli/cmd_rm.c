@@ -50,7 +50,8 @@ const struct command cmd_rm = {
 			{.kind = FLAG_BOOL,
 			 .name = "link",
 			 .letter = 'l',
-			 .refusal = "links are not part of havre"},
+			 .refusal = "a link goes with its container; `network disconnect` takes a container "
+				    "out of a network"},
 			{0},
 		},
 	.options_size = sizeof(struct rm_flags),

@@ -226,6 +226,9 @@ _must_check_ struct err *container_commit(struct engine *e, struct container *c,
 					  const struct container_commit_options *o, struct digest *ret_id);
 /* Its whole file system as a tar. */
 _must_check_ struct err *container_export(struct engine *e, struct container *c, int fd);
+/* Bytes that it has written, by walking its files; and those of its image in addition. */
+_must_check_ struct err *container_size(struct engine *e, const struct container *c, uint64_t *ret_own,
+					uint64_t *ret_whole);
 struct snapshot_change;
 _must_check_ struct err *container_changes(struct engine *e, struct container *c,
 					   struct snapshot_change **ret, size_t *ret_n);
