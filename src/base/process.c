@@ -17,7 +17,7 @@
 #include "base/str.h"
 #include "base/timestamp.h"
 
-#define SPAWN_FDS_MAX 16
+#define SPAWN_FDS_MAX 64
 #define STDERR_KEPT 4096
 
 /* The fds of the child in order, as copies above every target number, so that no dup2 overwrites a source. */

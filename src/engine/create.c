@@ -6,6 +6,7 @@
 #include "base/process.h"
 #include "base/timestamp.h"
 #include "images/snapshot.h"
+#include "namespace_join.h"
 #include "network/join.h"
 #include "private.h"
 #include "security.h"
@@ -153,11 +154,11 @@ static struct err *merge_image(const struct image *image, struct container_spec 
 	return NULL;
 }
 
-static struct err *check_mode(const char *value, const char *flag, const char *const *allowed)
+static struct err *check_mode(const char *value, const char *flag, const char *const *allowed, bool joinable)
 {
 	_cleanup_strv_ char **list = NULL;
 
-	if (str_empty(value))
+	if (str_empty(value) || (joinable && mode_container(value)))
 		return NULL;
 	for (const char *const *a = allowed; *a; a++) {
 		if (str_eq(value, *a))
@@ -176,12 +177,12 @@ static struct err *check_modes(const struct container_spec *s)
 				 *const cgroupns[] = {"private", "host", NULL},
 				 *const userns[] = {"host", NULL}, *const log[] = {"json-file", "none", NULL};
 
-	TRY(check_mode(s->pid_mode, "--pid", pid));
-	TRY(check_mode(s->ipc_mode, "--ipc", ipc));
-	TRY(check_mode(s->uts_mode, "--uts", uts));
-	TRY(check_mode(s->cgroupns_mode, "--cgroupns", cgroupns));
-	TRY(check_mode(s->userns_mode, "--userns", userns));
-	TRY(check_mode(s->log_driver, "--log-driver", log));
+	TRY(check_mode(s->pid_mode, "--pid", pid, true));
+	TRY(check_mode(s->ipc_mode, "--ipc", ipc, true));
+	TRY(check_mode(s->uts_mode, "--uts", uts, true));
+	TRY(check_mode(s->cgroupns_mode, "--cgroupns", cgroupns, false));
+	TRY(check_mode(s->userns_mode, "--userns", userns, true));
+	TRY(check_mode(s->log_driver, "--log-driver", log, false));
 	if (s->hostname && (strlen(s->hostname) > 63 || strpbrk(s->hostname, " \t\n/")))
 		return err_new(ERR_INVALID,
 			       "invalid hostname \"%.80s\": at most 63 characters without blanks and slashes",
@@ -189,6 +190,10 @@ static struct err *check_modes(const struct container_spec *s)
 	if (s->hostname && str_eq(s->uts_mode, "host"))
 		return err_new(ERR_INVALID,
 			       "--hostname cannot be combined with --uts host: it would rename this machine");
+	if (s->hostname && mode_container(s->uts_mode))
+		return err_new(ERR_INVALID,
+			       "--hostname cannot be combined with --uts %s: the name is that container's",
+			       s->uts_mode);
 	if (s->workdir && s->workdir[0] != '/')
 		return err_new(ERR_INVALID, "the working directory \"%.128s\" is not an absolute path",
 			       s->workdir);
@@ -333,6 +338,7 @@ struct err *container_create(struct engine *e, const struct container_spec *s, c
 	c = container_new(e, id);
 	TRY(container_spec_from_json(copy, c->spec));
 	TRY(check_modes(c->spec));
+	TRY(namespaces_check(e, c->spec));
 	TRY(volumes_from(e, c->spec));
 	TRY_WRAP(merge_image(image, c->spec), "cannot use the configuration of image \"%s\"", s->image);
 	TRY(check_mounts(c->spec));

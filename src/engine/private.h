@@ -117,11 +117,14 @@ bool attach_exited(const struct attach *a);
 void attach_removed(struct attach *a);
 
 /* -- spec.c: the OCI configuration --- */
+struct start_fds;
 struct spec_input {
 	struct engine *engine;
 	const struct container *c;
 	const struct inroot *rootfs;
 	unsigned rows, cols;
+	struct start_fds *fds; /* gets mounts that are made for it; joined namespaces are in it. NULL: none */
+	const char *shm;       /* path of a mount that becomes /dev/shm; NULL: its own */
 	const char *netns;   /* path of a network namespace to join; NULL: a new one, or the host's */
 	const char *etc_dir; /* of hosts, hostname and resolv.conf; NULL: the container's own */
 };

@@ -7,7 +7,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include "private.h"
+#include "namespace_join.h"
 #include "runtime/cgroup.h"
 #include "security.h"
 
@@ -29,11 +29,13 @@ static char *const readonly_paths[] = {(char *)"/proc/bus",           (char *)"/
 				       (char *)"/proc/irq",           (char *)"/proc/sys",
 				       (char *)"/proc/sysrq-trigger", NULL};
 
-static void add_namespace(struct json *list, const char *type)
+static void add_namespace(struct json *list, const char *type, const char *path)
 {
 	struct json *o = json_new_object();
 
 	json_set_string(o, "type", type);
+	if (path)
+		json_set_string(o, "path", path);
 	json_append(list, o);
 }
 
@@ -47,27 +49,27 @@ bool spec_private_cgroupns(const struct container_spec *s)
 	return mode == RT_CGROUP_V2 && !s->privileged; /* docker's default, too */
 }
 
-static struct json *namespaces(const struct container_spec *s, const char *netns)
+static struct json *namespaces(const struct spec_input *in)
 {
+	const struct container_spec *s = in->c->spec;
 	struct json *list = json_new_array();
+	const struct {
+		const char *type, *mode;
+		int place;
+	} kinds[] = {{"uts", s->uts_mode, START_UTSNS},
+		     {"pid", s->pid_mode, START_PIDNS},
+		     {"ipc", s->ipc_mode, START_IPCNS}};
 
-	add_namespace(list, "mount");
-	if (netns) {
-		struct json *o = json_new_object();
-		json_set_string(o, "type", "network");
-		json_set_string(o, "path", netns);
-		json_append(list, o);
-	} else if (!str_eq(s->network, "host")) {
-		add_namespace(list, "network");
+	add_namespace(list, "mount", NULL);
+	if (in->netns || !str_eq(s->network, "host"))
+		add_namespace(list, "network", in->netns);
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		_cleanup_free_ char *path = in->fds ? start_fds_path(in->fds, (size_t)kinds[i].place) : NULL;
+		if (!str_eq(kinds[i].mode, "host"))
+			add_namespace(list, kinds[i].type, path);
 	}
-	if (!str_eq(s->uts_mode, "host"))
-		add_namespace(list, "uts");
-	if (!str_eq(s->pid_mode, "host"))
-		add_namespace(list, "pid");
-	if (!str_eq(s->ipc_mode, "host"))
-		add_namespace(list, "ipc");
 	if (spec_private_cgroupns(s))
-		add_namespace(list, "cgroup");
+		add_namespace(list, "cgroup", NULL);
 	return list;
 }
 
@@ -98,7 +100,7 @@ static struct err *linux_section(const struct spec_input *in, char *const *capab
 	_cleanup_json_ struct json *o = json_new_object(), *seccomp = NULL;
 	struct json *resources, *devices;
 
-	json_set(o, "namespaces", namespaces(s, in->netns));
+	json_set(o, "namespaces", namespaces(in));
 	json_set(o, "sysctl", sysctls(s));
 	_cleanup_free_ char *path =
 		xasprintf("%s/%s", str_empty(s->cgroup_parent) ? "/havre" : s->cgroup_parent, in->c->id);
@@ -142,7 +144,7 @@ struct err *spec_generate(const struct spec_input *in, struct json **ret)
 			"rootfs"); /* required by the format; the monitor has the root as an fd */
 	json_set_bool(root, "readonly", s->read_only);
 	json_set(doc, "root", root);
-	if (!str_eq(s->uts_mode, "host")) {
+	if (!str_eq(s->uts_mode, "host") && !mode_container(s->uts_mode)) {
 		json_set_string(doc, "hostname", hostname);
 		if (s->domainname)
 			json_set_string(doc, "domainname", s->domainname);

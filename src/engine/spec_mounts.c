@@ -36,8 +36,9 @@ static void add_default(struct json *list, const struct container_spec *s, const
 		add(list, destination, type, source, options);
 }
 
-static void add_kernel_mounts(const struct container_spec *s, struct json *list)
+static void add_kernel_mounts(const struct spec_input *in, struct json *list)
 {
+	const struct container_spec *s = in->c->spec;
 	bool host_ipc = str_eq(s->ipc_mode, "host");
 	_cleanup_free_ char *shm =
 		xasprintf("nosuid,noexec,nodev,mode=1777,size=%lld",
@@ -56,7 +57,9 @@ static void add_kernel_mounts(const struct container_spec *s, struct json *list)
 			    "rbind,rprivate,nosuid,noexec,nodev");
 	else
 		add_default(list, s, "/dev/mqueue", "mqueue", "mqueue", "nosuid,noexec,nodev");
-	if (host_ipc)
+	if (in->shm)
+		add_default(list, s, "/dev/shm", "bind", in->shm, "bind,rprivate,nosuid,noexec,nodev");
+	else if (host_ipc)
 		add_default(list, s, "/dev/shm", "bind", "/dev/shm", "rbind,rprivate,nosuid,noexec,nodev");
 	else if (!str_eq(s->ipc_mode, "none"))
 		add_default(list, s, "/dev/shm", "tmpfs", "shm", shm);
@@ -214,7 +217,7 @@ struct err *spec_mounts(const struct spec_input *in, struct json **ret)
 	_cleanup_json_ struct json *list = json_new_array();
 	size_t deepest = 0;
 
-	add_kernel_mounts(s, list);
+	add_kernel_mounts(in, list);
 	add_etc_files(in, list);
 	if (s->init) {
 		_cleanup_free_ char *path = NULL;

@@ -9,6 +9,7 @@
 
 #include "base/process.h"
 #include "images/snapshot.h"
+#include "namespace_join.h"
 #include "network/join.h"
 #include "network/undo.h"
 #include "private.h"
@@ -16,7 +17,7 @@
 
 #define RESOLV_MAX (64u << 10)
 #define GONE_TIMEOUT_MS 10000
-#define MONITOR_FDS_MAX 8u
+#define MONITOR_FDS_MAX START_FDS_MAX
 #define MONITOR_NETNS_PATH "/proc/self/fd/6" /* monitor/monitor.h */
 
 /* -- hosts, hostname, resolv.conf --- */
@@ -221,20 +222,24 @@ struct err *monitor_spawn(struct engine *e, const char *mode, const int *fds, si
 }
 
 static struct err *prepare_bundle(struct engine *e, struct container *c, const struct attach_options *o,
-				  int rootfs_fd, const struct network_run *net)
+				  int rootfs_fd, const struct network_run *net, struct start_fds *fds)
 {
+	_cleanup_free_ char *shm = NULL;
 	struct inroot rootfs = {.fd = rootfs_fd};
 	struct spec_input in = {.engine = e,
 				.c = c,
 				.rootfs = &rootfs,
 				.rows = o ? o->rows : 0,
 				.cols = o ? o->cols : 0,
+				.fds = fds,
 				.netns = net->netns >= 0 ? MONITOR_NETNS_PATH : NULL,
 				.etc_dir = net->etc_dir};
 	_cleanup_json_ struct json *spec = NULL;
 	_cleanup_fd_ int dir = -1;
 
 	TRY(container_write_etc(e, c, net));
+	TRY(namespaces_join(e, c->spec, fds, &shm));
+	in.shm = shm;
 	TRY(spec_generate(&in, &spec));
 	_cleanup_free_ char *text = json_print(spec, JSON_COMPACT);
 	dir = open(c->run_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -250,9 +255,11 @@ static struct err *start_locked(struct engine *e, struct container *c, const str
 	_cleanup_fd_ int monitor_lock = -1, rootfs = -1;
 	_cleanup_json_ struct json *config = NULL;
 	_cleanup_(network_run_release) struct network_run net = NETWORK_RUN_NONE;
+	_cleanup_(start_fds_release) struct start_fds fds;
 	struct attach *a = NULL;
 	unsigned want = wanted(c, o);
 
+	start_fds_init(&fds);
 	TRY(engine_store(e, &store));
 	TRY(monitor_wait_gone(c->run_dir, GONE_TIMEOUT_MS)); /* of the run before */
 	TRY(file_remove_tree_at(AT_FDCWD, c->run_dir));
@@ -262,12 +269,15 @@ static struct err *start_locked(struct engine *e, struct container *c, const str
 	TRY(network_up(e, c, &net));
 	TRY_WRAP(snapshot_mount_fd(store, c->id, c->spec->auto_remove ? SNAPSHOT_VOLATILE : 0, &rootfs),
 		 "cannot mount the root file system of container %s", c->name);
-	TRY(prepare_bundle(e, c, o, rootfs, &net));
-	int fds[] = {monitor_lock, rootfs, net.netns, net.holder, net.dns_udp, net.dns_tcp};
-	size_t n_fds = net.netns < 0 ? 2 : ARRAY_SIZE(fds);
+	TRY(prepare_bundle(e, c, o, rootfs, &net, &fds));
+	const int borrowed[] = {monitor_lock, rootfs, net.netns, net.holder, net.dns_udp, net.dns_tcp};
+	memcpy(fds.fds, borrowed, sizeof(borrowed));
+	/* With a network all of its places are taken: the monitor closes them by number. */
+	size_t n_fds = MAX(start_fds_count(&fds), net.netns >= 0 ? (size_t)START_PIDNS : 0);
 	TRY(monitor_config(e, c, want, n_fds, &config));
+	json_set_bool(config, "network", net.netns >= 0);
 	json_set_bool(config, "resolver", net.dns_udp >= 0);
-	TRY(monitor_spawn(e, "run", fds, n_fds, config, want & STREAM_WANT_STDIN, &a));
+	TRY(monitor_spawn(e, "run", fds.fds, n_fds, config, want & STREAM_WANT_STDIN, &a));
 	if (o)
 		*ret = a;
 	else

@@ -23,6 +23,9 @@ struct err *mount_clone(int dirfd, const char *path, unsigned flags, int *ret_fd
 	int fd = open_tree(dirfd, path,
 			   OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | flags |
 				   (*path ? 0 : (unsigned)AT_EMPTY_PATH));
+	/* A detached mount that our caller holds: on most kernels it cannot be cloned, and need not be. */
+	if (fd < 0 && errno == EINVAL && str_starts(path, "/proc/self/fd/"))
+		fd = open(path, O_PATH | O_CLOEXEC);
 	if (fd < 0)
 		return err_errno(errno, "cannot bind %s", *path ? path : "a file");
 	*ret_fd = fd;

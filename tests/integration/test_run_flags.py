@@ -68,3 +68,26 @@ def test_block_io_and_old_limits(t):
 
 
 test_block_io_and_old_limits.asan = False
+
+
+def test_joined_namespaces(t):
+    """--pid, --ipc and --uts container:NAME share what they say: processes, shared memory, the host name."""
+    image = t.busybox_image()
+    t.havre("run", "-d", "--name", "host", "--hostname", "lighthouse", "--ipc", "shareable", "--network", "none", image,
+            "sh", "-c", "echo beam > /dev/shm/light; exec sleep 1234")
+    t.defer(t.havre, "rm", "-f", "host", check=False)
+    t.wait_for(lambda: t.havre("exec", "host", "cat", "/dev/shm/light", check=False).out == "beam\n")
+    got = t.havre("run", "--rm", "--network", "none", "--pid", "container:host", "--ipc", "container:host", "--uts", "container:host",
+                  image, "sh", "-c", "hostname; cat /dev/shm/light; ps; echo back > /dev/shm/answer")
+    assert got.out.startswith("lighthouse\nbeam\n") and "sleep 1234" in got.out, got
+    assert t.havre("exec", "host", "cat", "/dev/shm/answer").out == "back\n"
+    alone = t.havre("run", "--rm", "--network", "none", image, "sh", "-c", "ls /dev/shm; ps")
+    assert "light" not in alone.out and "1234" not in alone.out
+
+    t.havre("create", "--name", "closed", "--network", "none", image, "true")
+    for flags, words in [(("--ipc", "container:closed"), "not shareable"), (("--pid", "container:nobody"), "no such container"),
+                         (("--pid", "container:closed"), "is not running"),
+                         (("--uts", "container:host", "--hostname", "x"), "cannot be combined")]:
+        wrong = t.havre("run", "--rm", "--network", "none", *flags, image, "true", check=False)
+        assert wrong.rc == 125 and words in wrong.err, wrong
+    assert t.havre("ps", "-aq").out.count("\n") == 2

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <link.h>
+#include <linux/close_range.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
@@ -82,8 +83,9 @@ static struct err *configure(struct monitor *m, struct json *doc, unsigned *ret_
 	TRY(json_get_bool(&root, "stdin_once", JSON_OPTIONAL, &m->stdin_once));
 	TRY(json_get_bool(&root, "memory_limit", JSON_OPTIONAL, &m->memory_limit));
 	TRY(json_get_u64(&root, "want", JSON_OPTIONAL, 7, &want));
-	TRY(json_get_u64(&root, "fds", JSON_OPTIONAL, 16, &fds));
-	m->network = fds > MONITOR_FD_NETNS - MONITOR_FD_LOCK;
+	TRY(json_get_u64(&root, "fds", JSON_OPTIONAL, MONITOR_FDS_MAX, &fds));
+	m->n_fds = (unsigned)fds;
+	TRY(json_get_bool(&root, "network", JSON_OPTIONAL, &m->network));
 	TRY(json_get_bool(&root, "resolver", JSON_OPTIONAL, &m->resolver_sockets));
 	TRY(json_get_strv(&root, "cleanup", JSON_OPTIONAL, &m->cleanup));
 	*ret_want = (unsigned)want;
@@ -150,6 +152,9 @@ static struct err *start_container(struct monitor *m)
 	close(MONITOR_FD_ROOTFS);
 	if (m->network)
 		close(MONITOR_FD_NETNS);
+	/* Namespaces and mounts that the container has now. */
+	if (m->n_fds > MONITOR_FD_JOINED - MONITOR_FD_LOCK)
+		(void)close_range(MONITOR_FD_JOINED, MONITOR_FD_LOCK + m->n_fds - 1, 0);
 	TRY(e);
 	m->pid = m->container->pid;
 	m->start_ticks = m->container->start_ticks;
@@ -453,8 +458,7 @@ int monitor_main(int argc, char **argv)
 	mallopt(M_TOP_PAD, 4 << 10);
 	if (str_eq(argv[1], "run"))
 		m.lock_fd = MONITOR_FD_LOCK;
-	for (int fd = MONITOR_FD_STARTER; fd <= MONITOR_FD_DNS_TCP; fd++)
-		(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+	(void)close_range(MONITOR_FD_STARTER, ~0u, CLOSE_RANGE_CLOEXEC);
 	(void)!chdir("/");
 	m.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	e = m.epoll_fd < 0 ? err_errno(errno, "cannot make an epoll instance") : start(&m, &starter);

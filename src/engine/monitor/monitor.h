@@ -3,8 +3,8 @@
  * attach socket, and its end. One thread, one epoll loop, no timer while the container runs.
  *
  * It is started by the engine with these fds: 3 the starter's socket, 4 the lock (RUN/containers/ID/monitor.lock, already
- * held), 5 the detached root mount, and with a network 6 its namespace, 7 the published ports, 8 and 9 the resolver's sockets; an exec has
- * only 3. The first frame on 3 is CONFIG, a JSON object:
+ * held), 5 the detached root mount, and with a network 6 its namespace, 7 the published ports, 8 and 9 the resolver's sockets; from 10 on
+ * namespaces to join and mounts to bind, which config.json names (start_fds.h); an exec has only 3. The first frame on 3 is CONFIG, a JSON object:
  *
  *   mode          "run" or "exec"
  *   id, state_root, bundle      for the runtime library
@@ -13,6 +13,7 @@
  *   want          STREAM_WANT_* of the starter; 0: it leaves after STARTED
  *   log           {path, max_size, max_file}; absent: none
  *   fds           how many there are from 4 on
+ *   network       whether 6 to 9 are its own
  *   resolver      whether 8 and 9 are the resolver's
  *   memory_limit  whether to look for processes killed for lack of memory
  *   cleanup       argv to run when auto-removal falls to us; absent: none
@@ -45,6 +46,8 @@
 #define MONITOR_FD_PORTS 7 /* a socket with the published ports in flight (network.h, N4) */
 #define MONITOR_FD_DNS_UDP 8
 #define MONITOR_FD_DNS_TCP 9
+#define MONITOR_FD_JOINED 10
+#define MONITOR_FDS_MAX 64u
 
 #define CLIENTS_MAX 64u
 #define CLIENT_QUEUE_MAX (256u << 10)  /* beyond it a client is dropped */
@@ -92,6 +95,7 @@ struct monitor {
 	bool exec, tty, has_stdin, stdin_once, memory_limit, network, resolver_sockets;
 	char *id, *state_root, *bundle, *container_dir, *run_dir;
 	char **cleanup;
+	unsigned n_fds;
 
 	/* the process */
 	struct rt_container *container;

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
-#include "base/process.h"
 #include "join.h"
+#include "namespace_join.h"
 #include "undo.h"
 
 #define POSITIONS_MAX 4096u
@@ -17,15 +17,9 @@ static bool is_up(const struct container *c)
 /* The namespace of a container that runs, and a socket in it. */
 static struct err *open_netns(struct container *c, int *ret_netns, int *ret_sock)
 {
-	_cleanup_record_ struct record r = {0};
-	_cleanup_fd_ int pidfd = -1, netns = -1;
+	_cleanup_fd_ int netns = -1;
 
-	TRY(record_read(c->root_dir, &r));
-	TRY(process_open_exact(r.pid, r.start_ticks, &pidfd));
-	_cleanup_free_ char *path = xasprintf("/proc/%d/ns/net", (int)r.pid);
-	netns = open(path, O_RDONLY | O_CLOEXEC);
-	if (netns < 0 || !process_alive(pidfd))
-		return err_new(ERR_STATE, "container %s has ended", c->name);
+	TRY(container_open_proc(c, "ns/net", &netns));
 	TRY(netns_socket(netns, AF_NETLINK, 0, NETLINK_ROUTE, ret_sock));
 	*ret_netns = TAKE_FD(netns);
 	return NULL;

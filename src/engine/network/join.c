@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/process.h"
+#include "namespace_join.h"
 #include "undo.h"
 
 #define RESOLV_MAX (64u << 10)
@@ -367,22 +367,13 @@ static struct err *connect_all(struct engine *e, const struct container *c, stru
 static struct err *share(struct engine *e, const struct container *c, struct network_run *r)
 {
 	_cleanup_container_ struct container *other = NULL;
-	_cleanup_record_ struct record record = {0};
-	_cleanup_fd_ int pidfd = -1;
 
 	TRY_WRAP(container_find(e, c->spec->network + strlen("container:"), &other), "--network %s",
 		 c->spec->network);
 	if (other->status != CONTAINER_RUNNING && other->status != CONTAINER_PAUSED)
 		return err_new(ERR_STATE, "cannot join the network of a non running container: %s",
 			       other->name);
-	TRY(record_read(other->root_dir, &record));
-	TRY(process_open_exact(record.pid, record.start_ticks, &pidfd));
-	_cleanup_free_ char *path = xasprintf("/proc/%d/ns/net", (int)record.pid);
-	r->netns = open(path, O_RDONLY | O_CLOEXEC);
-	if (r->netns < 0)
-		return err_errno(errno, "cannot open the network namespace of container %s", other->name);
-	if (!process_alive(pidfd))
-		return err_new(ERR_STATE, "container %s has ended", other->name);
+	TRY(container_open_proc(other, "ns/net", &r->netns));
 	r->etc_dir = xstrdup(other->root_dir);
 	return NULL;
 }
