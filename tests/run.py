@@ -35,6 +35,7 @@ SUITES = ("unit", "fuzz", "house", "integration", "vm")
 DEFAULT_TIMEOUT_S = 120
 IN_VM = "HAVRE_TEST_SLOWNESS" in os.environ
 VM_TIMEOUT_MAX_S = 600  # a guard against hangs only, below the machine's own limit, so that a test that hangs is named
+SECOND_TRIES_MAX = 12  # more failures are no accident
 OUTPUT_LIMIT = 20000  # characters of a failing test's output that are shown
 
 
@@ -48,6 +49,10 @@ class Job:
 
     def finish(self, case_dir, log, result):
         raise NotImplementedError
+
+    def again(self, _failed):
+        """The job for a second try of the tests that failed, or None."""
+        return self
 
 
 class FunctionJob(Job):
@@ -79,9 +84,20 @@ class FunctionJob(Job):
 
 
 class TapJob(Job):
-    def __init__(self, name, suite, command, env=None, cwd=None, timeout_s=DEFAULT_TIMEOUT_S):
+    """again_by_pattern: the command takes a further argument, a regular expression of the tests to run."""
+
+    def __init__(self, name, suite, command, env=None, cwd=None, timeout_s=DEFAULT_TIMEOUT_S, again_by_pattern=False):
         super().__init__(name, suite, timeout_s)
-        self.command, self.env, self.cwd = command, env or {}, cwd
+        self.command, self.env, self.cwd, self.again_by_pattern = command, env or {}, cwd, again_by_pattern
+
+    def again(self, failed):
+        if not self.again_by_pattern:
+            return self
+        names = [n.removeprefix(f"{self.name}: ") for n in failed if n != self.name]
+        if not names or len(names) > SECOND_TRIES_MAX:
+            return None
+        pattern = "^integration: (" + "|".join(map(re.escape, names)) + ")$"
+        return TapJob(self.name, self.suite, [*self.command, pattern], self.env, self.cwd, self.timeout_s)
 
     def body(self, case_dir, shared):
         tmp = case_dir / "tmp"
@@ -202,8 +218,8 @@ def python_jobs(directory, suite, build, prefix="", sanitized=False, files=None)
 def vm_jobs(build):
     script = SOURCE / "tests" / "vm" / "run_in_vm.py"
     if script.exists():
-        yield TapJob("vm", "vm", [sys.executable, str(script), str(build)], timeout_s=2000)
-        yield TapJob("vm systemd", "vm", [sys.executable, str(script), "--systemd", str(build)], timeout_s=2000)
+        for name, options in (("vm", []), ("vm systemd", ["--systemd"])):
+            yield TapJob(name, "vm", [sys.executable, str(script), *options, str(build)], timeout_s=2000, again_by_pattern=True)
 
 
 def find_jobs(options):
@@ -241,7 +257,9 @@ class Runner:
         self.options = options
         self.running = {}  # pidfd -> (pid, job, case_dir, started)
         self.results = []  # (name, state, text)
+        self.failed = []  # (job, names of its tests that failed)
         self.seconds = []  # (seconds, job name)
+        self.unsteady = []  # names of tests that passed on their second try only
         self.number = 0
         self.interrupted = False
         self.times_path = options.build / "test-times.json"
@@ -290,6 +308,9 @@ class Runner:
         seconds = time.monotonic() - started
         self.seconds.append((seconds, job.name))
         self.times[job.name] = round(seconds, 2)
+        failed = [name for name, state, _ in outcome if state == "FAIL"]
+        if failed:
+            self.failed.append((job, failed))
         for name, state, text in outcome:
             self.results.append((name, state, text))
             self.report(name, state, text, seconds if len(outcome) == 1 else None)
@@ -349,6 +370,7 @@ class Runner:
                 if not self.interrupted:
                     self.start(job)
                     self.wait()
+            self.try_again()
             if any(j.check_left for j in jobs):
                 self.check_cgroups(groups_before)
         finally:
@@ -357,6 +379,24 @@ class Runner:
             self.times_path.write_text(json.dumps(self.times, indent=0))
         except OSError:
             pass
+
+    def try_again(self):
+        """What failed is tried once more, by itself on a machine that is quiet now. What passes then was disturbed: it counts as
+        passed and is listed as unsteady, with the first failure's output above. More than a few failures are not tried again."""
+        failed, self.failed = self.failed, []
+        if self.options.tap or sum(len(names) for _, names in failed) > SECOND_TRIES_MAX:
+            return
+        for job, names in failed:
+            second = None if self.interrupted else job.again(names)
+            if second is None:
+                continue
+            print(f"again {job.name}", flush=True)
+            earlier, self.results = self.results, []
+            self.start(second)
+            self.wait()
+            passed = {name for name, state, _ in self.results if state == "ok"} & set(names)
+            self.results = [(name, "ok" if name in passed else state, text) for name, state, text in earlier]
+            self.unsteady += sorted(passed)
 
     def check_cgroups(self, before):
         """Cgroups of ours that are there now and were not before the run. On a machine where somebody else uses havre at the
@@ -416,12 +456,15 @@ def main():
     runner.run(jobs * options.repeat)
 
     if options.tap:
+        print("".join(f"# {seconds:.1f} s {name}\n" for seconds, name in sorted(runner.seconds, reverse=True)), end="")
         print(f"1..{len(runner.results)}", flush=True)
         return 0
     count = {state: sum(1 for _, s, _ in runner.results if s == state) for state in ("ok", "FAIL", "skip")}
     print("\nslowest:")
     for seconds, name in sorted(runner.seconds, reverse=True)[:10]:
         print(f"  {seconds:7.2f} s  {name}")
+    if runner.unsteady:
+        print("\nunsteady, passed on the second try only:" + "".join(f"\n  {name}" for name in runner.unsteady))
     for title, state in (("skipped", "skip"), ("failed", "FAIL")):
         chosen = [(n, t) for n, s, t in runner.results if s == state]
         if chosen:

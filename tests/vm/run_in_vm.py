@@ -220,12 +220,13 @@ busybox reboot -f || echo b >/proc/sysrq-trigger
 
 
 def guest_command(work, image):
+    # "rep movsb" and "rep stosb" are emulated byte by byte: without the flags that advertise them as fast the kernel moves words.
     # q35 and not microvm, whose kernel has nothing but a guess to calibrate its clock against under emulation and then sometimes hangs.
-    return ["qemu-system-x86_64", "-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "1536",
+    return ["qemu-system-x86_64", "-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "max,-erms,-fsrm,-la57", "-smp", "2", "-m", "1536",
             "-no-reboot", "-nodefaults", "-no-user-config", "-display", "none",
             "-serial", f"file:{work}/console.log",
             "-kernel", str(image), "-initrd", f"{work}/initrd",
-            "-append", f"console=ttyS0 quiet loglevel=4 panic=-1 random.trust_cpu=on mitigations=off havre.script={work}/guest.sh",
+            "-append", f"console=ttyS0 quiet loglevel=4 panic=-1 random.trust_cpu=on mitigations=off init_on_alloc=0 havre.script={work}/guest.sh",
             "-object", "memory-backend-memfd,id=mem,size=1536M,share=on", "-numa", "node,memdev=mem",
             "-chardev", f"socket,id=fs,path={work}/fs.sock", "-device", "vhost-user-fs-pci,chardev=fs,tag=host",
             "-device", "virtio-serial-pci", "-chardev", f"file,id=results,path={work}/results",
@@ -233,9 +234,10 @@ def guest_command(work, image):
 
 
 def share_command(virtiofsd, work):
+    # Everything may be kept: the host's files do not change while the tests run, and asking again costs more than all else.
     if "rust" in run(virtiofsd, "--version").stdout.lower() or "/libexec/" in virtiofsd:  # Debian 13 and later
-        return [virtiofsd, f"--socket-path={work}/fs.sock", "--shared-dir=/", "--cache=auto", "--readonly", "--sandbox=none"]
-    return [virtiofsd, f"--socket-path={work}/fs.sock", "-o", "source=/", "-o", "cache=auto", "-o", "no_writeback,no_posix_lock,sandbox=chroot"]
+        return [virtiofsd, f"--socket-path={work}/fs.sock", "--shared-dir=/", "--cache=always", "--readonly", "--sandbox=none"]
+    return [virtiofsd, f"--socket-path={work}/fs.sock", "-o", "source=/", "-o", "cache=always", "-o", "no_writeback,no_posix_lock,sandbox=chroot"]
 
 
 def boot_and_relay(work, image, virtiofsd):
