@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* container_create: what was asked for, merged with the image's configuration, becomes a row and two directories. */
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/process.h"
 #include "base/timestamp.h"
+#include "image_mount.h"
 #include "images/snapshot.h"
 #include "namespace_join.h"
 #include "network/join.h"
 #include "private.h"
+#include "secret.h"
 #include "security.h"
 
 #define NAME_ATTEMPTS 50
@@ -169,6 +172,14 @@ static struct err *check_mode(const char *value, const char *flag, const char *c
 	return err_new(ERR_UNSUPPORTED, "%s %.64s is not available: this version has %s", flag, value, text);
 }
 
+static bool timezone_file(const char *name)
+{
+	_cleanup_free_ char *path = xasprintf("/usr/share/zoneinfo/%s", name);
+	struct stat st;
+
+	return *name != '/' && !strstr(name, "..") && stat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
 static struct err *check_modes(const struct container_spec *s)
 {
 	static const char *const pid[] = {"host", "private", NULL},
@@ -197,6 +208,13 @@ static struct err *check_modes(const struct container_spec *s)
 	if (s->workdir && s->workdir[0] != '/')
 		return err_new(ERR_INVALID, "the working directory \"%.128s\" is not an absolute path",
 			       s->workdir);
+	if (s->umask) {
+		uint32_t mask;
+		TRY(parse_octal(s->umask, "--umask", 0777, &mask));
+	}
+	if (s->timezone && !str_eq(s->timezone, "local") && !timezone_file(s->timezone))
+		return err_new(ERR_INVALID, "--tz %.64s: no such time zone in /usr/share/zoneinfo",
+			       s->timezone);
 	if (s->stop_signal) {
 		int signum;
 		TRY_WRAP(signal_parse(s->stop_signal, &signum), "invalid stop signal");
@@ -299,7 +317,9 @@ static struct err *make(struct engine *e, struct container *c, const struct imag
 	TRY(file_mkdir_p(c->root_dir, 0700));
 	error = container_lock_dir(e, c->id, false, &lock);
 	if (!error)
-		error = snapshot_prepare(store, c->id, image);
+		error = image ? snapshot_prepare(store, c->id, image) : NULL;
+	if (!error)
+		error = image_mounts_prepare(store, c->id, c->spec);
 	for (int i = 0; !error; i++) {
 		error = container_insert(e, c);
 		if (!error)
@@ -316,9 +336,40 @@ static struct err *make(struct engine *e, struct container *c, const struct imag
 		c->name = NULL;
 		error = choose_name(e, c->spec, &c->name);
 	}
+	image_mounts_remove(store, c->id, c->spec);
 	err_free(snapshot_remove(store, c->id));
 	err_free(file_remove_tree_at(AT_FDCWD, c->root_dir));
 	return error;
+}
+
+static struct err *check_rootfs(const struct container_spec *s)
+{
+	struct stat st;
+
+	if (stat(s->rootfs, &st) < 0)
+		return err_errno(errno, "cannot use the root file system %s", s->rootfs);
+	if (!S_ISDIR(st.st_mode) || str_eq(s->rootfs, "/"))
+		return err_new(ERR_INVALID, "cannot use %s as a root file system: it is %s", s->rootfs,
+			       S_ISDIR(st.st_mode) ? "this machine's" : "no directory");
+	if (strv_len(s->entrypoint) + strv_len(s->command) == 0)
+		return err_new(ERR_INVALID, "no command given, and a directory names none");
+	return NULL;
+}
+
+/* --unsetenv and --unsetenv-all; what the user gave explicitly stays with the latter. */
+static void unset_variables(struct container_spec *s, const struct container_spec *asked)
+{
+	char **kept = NULL;
+
+	if (!s->unset_env && !s->unset_env_all)
+		return;
+	STRV_FOREACH (v, s->env) {
+		_cleanup_free_ char *name = xstrndup(*v, strcspn(*v, "="));
+		if (!strv_contains(s->unset_env, name) && (!s->unset_env_all || env_get(asked->env, name)))
+			strv_push(&kept, *v);
+	}
+	strv_free(s->env);
+	s->env = kept;
 }
 
 struct err *container_create(struct engine *e, const struct container_spec *s, char ***warnings,
@@ -333,21 +384,29 @@ struct err *container_create(struct engine *e, const struct container_spec *s, c
 	if (str_empty(s->image))
 		return err_new(ERR_INVALID, "no image given");
 	TRY(engine_store(e, &store));
-	TRY(store_find(store, s->image, &image));
+	if (s->rootfs)
+		TRY(check_rootfs(s));
+	else
+		TRY(store_find(store, s->image, &image));
 	id_generate(id);
 	c = container_new(e, id);
 	TRY(container_spec_from_json(copy, c->spec));
 	TRY(check_modes(c->spec));
 	TRY(namespaces_check(e, c->spec));
 	TRY(volumes_from(e, c->spec));
-	TRY_WRAP(merge_image(image, c->spec), "cannot use the configuration of image \"%s\"", s->image);
+	if (image)
+		TRY_WRAP(merge_image(image, c->spec), "cannot use the configuration of image \"%s\"",
+			 s->image);
+	unset_variables(c->spec, s);
+	TRY(secrets_check(e, c->spec));
 	TRY(check_mounts(c->spec));
 	TRY(network_check(e, c->spec, warnings));
 	TRY(security_check(c->spec));
 	TRY(limits_adjust(c->spec, warnings));
 	TRY(choose_name(e, s, &c->name));
 	c->image_name = xstrdup(s->image);
-	c->image = image->id;
+	if (image)
+		c->image = image->id;
 	c->created_ns = timestamp_now_ns();
 	TRY(make(e, c, image));
 	c->status = CONTAINER_CREATED;

@@ -242,8 +242,10 @@ static const char *propagation(const struct container_mount *m)
 
 static struct json *mount_objects(struct engine *e, const struct container_spec *s)
 {
-	static const char *const types[] = {
-		[MOUNT_BIND] = "bind", [MOUNT_VOLUME] = "volume", [MOUNT_TMPFS] = "tmpfs"};
+	static const char *const types[] = {[MOUNT_BIND] = "bind",
+					    [MOUNT_VOLUME] = "volume",
+					    [MOUNT_TMPFS] = "tmpfs",
+					    [MOUNT_IMAGE] = "image"};
 	struct json *list = json_new_array();
 
 	for (size_t i = 0; i < s->n_mounts; i++) {

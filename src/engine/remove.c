@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/timestamp.h"
+#include "image_mount.h"
 #include "images/snapshot.h"
 #include "private.h"
 
@@ -44,11 +45,16 @@ static struct err *delete_rows(struct db *db, const char *id)
 struct err *container_destroy(struct engine *e, struct container *c, bool volumes)
 {
 	struct db *db;
+	struct store *store;
 	struct err *error;
 
 	TRY(engine_db(e, &db));
 	TRY(delete_rows(db, c->id));
-	error = remove_files(e, c->id);
+	error = engine_store(e, &store);
+	if (!error)
+		image_mounts_remove(store, c->id, c->spec);
+	if (!error)
+		error = remove_files(e, c->id);
 	for (size_t i = 0; volumes && i < c->spec->n_mounts; i++) {
 		const struct container_mount *m = &c->spec->mounts[i];
 		if (!m->anonymous)
@@ -170,6 +176,19 @@ static struct err *collect_directory(struct engine *e, const char *base)
 	return error;
 }
 
+/* A mount of an image whose container is gone, with its directory, which a maker has first. */
+static struct err *collect_image_mount(struct engine *e, struct store *store, const char *key)
+{
+	char id[65];
+	struct err *error;
+
+	if (!image_mount_key(key, id) || container_row_exists(e, id, &error))
+		return NULL;
+	TRY(error);
+	_cleanup_free_ char *path = xasprintf("%s/containers/%s", e->root, id);
+	return access(path, F_OK) < 0 ? snapshot_remove(store, key) : NULL;
+}
+
 struct err *engine_collect_garbage(struct engine *e)
 {
 	struct store *store;
@@ -183,6 +202,7 @@ struct err *engine_collect_garbage(struct engine *e)
 		/* A snapshot whose directory exists was looked at above. */
 		if (is_id(*key) && access(path, F_OK) < 0)
 			TRY(collect_one(e, *key));
+		TRY(collect_image_mount(e, store, *key));
 	}
 	return NULL;
 }

@@ -92,11 +92,17 @@ static const struct field fields[] = {
 	F(FIELD_INT, memory_swappiness),
 	F(FIELD_BOOL, oom_kill_disable),
 	F(FIELD_STRV, volumes_from),
+	F(FIELD_STRING, rootfs),
+	F(FIELD_STRING, timezone),
+	F(FIELD_STRING, umask),
+	F(FIELD_STRV, unset_env),
+	F(FIELD_BOOL, unset_env_all),
+	F(FIELD_STRV, secrets),
 };
 #undef F
 
 static const char *const mount_types[] = {
-	[MOUNT_BIND] = "bind", [MOUNT_VOLUME] = "volume", [MOUNT_TMPFS] = "tmpfs"};
+	[MOUNT_BIND] = "bind", [MOUNT_VOLUME] = "volume", [MOUNT_TMPFS] = "tmpfs", [MOUNT_IMAGE] = "image"};
 
 struct json *container_spec_to_json(const struct container_spec *s)
 {
@@ -140,6 +146,12 @@ struct json *container_spec_to_json(const struct container_spec *s)
 			json_set_string(o, "target", m->target);
 			if (m->options)
 				json_set_strv(o, "options", m->options);
+			if (m->subpath)
+				json_set_string(o, "subpath", m->subpath);
+			if (m->volume_options)
+				json_set_strv(o, "volume_options", m->volume_options);
+			if (m->volume_labels)
+				json_set_strv(o, "volume_labels", m->volume_labels);
 			if (m->create_source)
 				json_set_bool(o, "create_source", true);
 			if (m->anonymous)
@@ -174,6 +186,9 @@ static struct err *decode_mount(const struct json_cursor *o, struct container_mo
 	TRY(get_string(o, "source", JSON_OPTIONAL, &m->source));
 	TRY(get_string(o, "target", JSON_REQUIRED, &m->target));
 	TRY(json_get_strv(o, "options", JSON_OPTIONAL, &m->options));
+	TRY(get_string(o, "subpath", JSON_OPTIONAL, &m->subpath));
+	TRY(json_get_strv(o, "volume_options", JSON_OPTIONAL, &m->volume_options));
+	TRY(json_get_strv(o, "volume_labels", JSON_OPTIONAL, &m->volume_labels));
 	TRY(json_get_bool(o, "create_source", JSON_OPTIONAL, &m->create_source));
 	return json_get_bool(o, "anonymous", JSON_OPTIONAL, &m->anonymous);
 }
@@ -230,6 +245,17 @@ struct err *container_spec_from_json(struct json *doc, struct container_spec *re
 	return NULL;
 }
 
+void container_mount_release(struct container_mount *m)
+{
+	free(m->source);
+	free(m->target);
+	free(m->subpath);
+	strv_free(m->options);
+	strv_free(m->volume_options);
+	strv_free(m->volume_labels);
+	*m = (struct container_mount){0};
+}
+
 void container_spec_release(struct container_spec *s)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
@@ -239,11 +265,8 @@ void container_spec_release(struct container_spec *s)
 		else if (fields[i].type == FIELD_STRV)
 			strv_free(*(char ***)at);
 	}
-	for (size_t i = 0; i < s->n_mounts; i++) {
-		free(s->mounts[i].source);
-		free(s->mounts[i].target);
-		strv_free(s->mounts[i].options);
-	}
+	for (size_t i = 0; i < s->n_mounts; i++)
+		container_mount_release(&s->mounts[i]);
 	free(s->mounts);
 	*s = (struct container_spec){0};
 }

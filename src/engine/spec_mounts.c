@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* mounts: the kernel's file systems, our files in /etc, volumes, binds and tmpfs. */
 #include <stdio.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
+#include "image_mount.h"
+#include "secret.h"
 #include "spec.h"
+#include "start_fds.h"
 
 #define SHM_DEFAULT (64 << 20)
 
@@ -116,6 +120,8 @@ static struct err *parse_options(const struct container_mount *m, struct bind_op
 			b->nocopy = true;
 		} else if ((str_eq(*o, "bind") || str_eq(*o, "rbind")) && m->type == MOUNT_BIND) {
 			b->kind = *o;
+		} else if (str_eq(*o, "idmap") || str_starts(*o, "idmap=")) {
+			strbuf_printf(&b->flags, ",%s", *o);
 		} else if (!known && !str_eq(*o, "rw") && !str_eq(*o, "z") && !str_eq(*o, "Z")) {
 			/* z and Z are SELinux labels: nothing to do where there are none */
 			return err_new(ERR_INVALID, "unknown option \"%.64s\" of the mount on %s", *o,
@@ -151,11 +157,61 @@ static struct err *add_bind(struct json *list, const struct container_mount *m, 
 	return e;
 }
 
+/* volume-opt and volume-label count for a volume that is not there yet. */
+static struct err *make_volume(struct engine *e, const struct container_mount *m)
+{
+	_cleanup_free_ char *name = NULL;
+	struct volume v = {0};
+	struct err *missing = volume_read(e, m->source, &v);
+
+	if (!missing) {
+		volume_release(&v);
+		return NULL;
+	}
+	err_free(missing);
+	return volume_create(e, m->source, m->volume_labels, m->volume_options, &name);
+}
+
+/* A part of a volume: found inside it, where nothing leads out, and mounted by fd. */
+static struct err *add_subpath(const struct spec_input *in, struct json *list,
+			       const struct container_mount *m, const char *path)
+{
+	_cleanup_inroot_ struct inroot root = INROOT_NONE;
+	_cleanup_fd_ int fd = -1;
+	_cleanup_free_ char *source = NULL;
+
+	TRY(inroot_open(path, &root));
+	TRY_WRAP(inroot_open_at(&root, m->subpath, O_PATH, 0, &fd), "cannot mount the part %s of volume %s",
+		 m->subpath, m->source);
+	int tree = open_tree(fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
+	if (tree < 0)
+		return err_errno(errno, "cannot mount the part %s of volume %s", m->subpath, m->source);
+	TRY(start_fds_add_mount(in->fds, tree, &source));
+	return add_bind(list, m, source);
+}
+
+static struct err *add_image(const struct spec_input *in, struct json *list, const struct container_mount *m)
+{
+	_cleanup_free_ char *source = NULL;
+	struct store *store;
+	int fd;
+
+	TRY(engine_store(in->engine, &store));
+	TRY_WRAP(image_mount_open(store, in->c->id, in->c->spec, (size_t)(m - in->c->spec->mounts), &fd),
+		 "cannot mount image %s on %s", m->source, m->target);
+	TRY(start_fds_add_mount(in->fds, fd, &source));
+	add(list, m->target, "bind", source,
+	    strv_contains(m->options, "rw") ? "bind,rprivate" : "bind,rprivate,ro");
+	return NULL;
+}
+
 static struct err *add_volume(const struct spec_input *in, struct json *list, const struct container_mount *m)
 {
 	_cleanup_free_ char *path = NULL, *type = NULL, *source = NULL, *options = NULL;
 	struct volume v = {0};
 
+	if (m->volume_options || m->volume_labels)
+		TRY(make_volume(in->engine, m));
 	TRY(volume_ensure(in->engine, m->source, &path));
 	TRY(volume_read(in->engine, m->source, &v));
 	struct err *bad = volume_mount(&v, &type, &source, &options);
@@ -176,7 +232,7 @@ static struct err *add_volume(const struct spec_input *in, struct json *list, co
 	if (!strv_contains(m->options, "nocopy"))
 		TRY_WRAP(volume_copy_up(path, in->rootfs, m->target),
 			 "cannot fill volume %s from the image's %s", m->source, m->target);
-	return add_bind(list, m, path);
+	return m->subpath ? add_subpath(in, list, m, path) : add_bind(list, m, path);
 }
 
 static struct err *add_user_mount(const struct spec_input *in, struct json *list,
@@ -192,6 +248,8 @@ static struct err *add_user_mount(const struct spec_input *in, struct json *list
 	}
 	case MOUNT_VOLUME:
 		return add_volume(in, list, m);
+	case MOUNT_IMAGE:
+		return add_image(in, list, m);
 	default:
 		if (access(m->source, F_OK) < 0) {
 			if (errno != ENOENT || !m->create_source)
@@ -219,6 +277,13 @@ struct err *spec_mounts(const struct spec_input *in, struct json **ret)
 
 	add_kernel_mounts(in, list);
 	add_etc_files(in, list);
+	if (s->timezone) {
+		_cleanup_free_ char *zone = str_eq(s->timezone, "local")
+						    ? xstrdup("/etc/localtime")
+						    : xasprintf("/usr/share/zoneinfo/%s", s->timezone);
+		add_default(list, s, "/etc/localtime", "bind", zone, "bind,rprivate,ro");
+	}
+	TRY(secrets_mount(in, list));
 	if (s->init) {
 		_cleanup_free_ char *path = NULL;
 		TRY(engine_program_path(in->engine->init, "havre-init", &path));

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* process: arguments, environment, user, capabilities, limits; for the container and for execs in it. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "passwd.h"
+#include "secret.h"
 #include "security.h"
 #include "spec.h"
 #include "ulimit.h"
@@ -37,9 +39,12 @@ static char **environment(const struct container_spec *s, const char *hostname, 
 	return env;
 }
 
-static struct json *user_object(const struct user *u)
+static struct json *user_object(const struct container_spec *s, const struct user *u)
 {
 	struct json *o = json_new_object(), *groups = json_new_array();
+
+	if (s->umask)
+		json_set_i64(o, "umask", strtol(s->umask, NULL, 8)); /* checked when it was made */
 
 	json_set_i64(o, "uid", u->uid);
 	json_set_i64(o, "gid", u->gid);
@@ -121,13 +126,14 @@ struct err *spec_process(const struct spec_input *in, char *const *capabilities,
 	const struct container_spec *s = in->c->spec;
 	_cleanup_json_ struct json *o = json_new_object();
 	_cleanup_user_ struct user u = {0};
-	_cleanup_strv_ char **env = NULL, **args = NULL;
+	_cleanup_strv_ char **env = NULL, **args = NULL, **secrets = NULL;
 	const char *cwd = str_empty(s->workdir) ? "/" : s->workdir;
 	struct json *limits;
 
 	TRY(user_resolve(in->rootfs, s->user, s->group_add, &u));
 	TRY(ensure_workdir(in->rootfs, cwd, &u));
-	env = environment(s, hostname, u.home, s->tty, NULL);
+	TRY(secrets_environment(in->engine, s, &secrets));
+	env = environment(s, hostname, u.home, s->tty, secrets);
 	if (s->init) {
 		strv_push(&args, SPEC_INIT_PATH);
 		strv_push(&args, "--");
@@ -137,7 +143,7 @@ struct err *spec_process(const struct spec_input *in, char *const *capabilities,
 	json_set_bool(o, "terminal", s->tty);
 	if (s->tty)
 		console_size(o, in->rows, in->cols);
-	json_set(o, "user", user_object(&u));
+	json_set(o, "user", user_object(s, &u));
 	json_set_strv(o, "args", args);
 	json_set_strv(o, "env", env);
 	json_set_string(o, "cwd", cwd);
@@ -176,7 +182,7 @@ struct err *spec_exec_process(const struct container *c, const struct exec_spec 
 	json_set_bool(o, "terminal", x->tty);
 	if (x->tty)
 		console_size(o, x->rows, x->cols);
-	json_set(o, "user", user_object(&u));
+	json_set(o, "user", user_object(c->spec, &u));
 	json_set_strv(o, "args", x->command);
 	json_set_strv(o, "env", env);
 	json_set_string(o, "cwd", cwd);

@@ -248,6 +248,18 @@ static struct err *prepare_bundle(struct engine *e, struct container *c, const s
 	return file_replace_at(dir, "config.json", text, strlen(text), 0600, FILE_VOLATILE);
 }
 
+/* A detached mount: of the snapshot, or of the directory that was given. */
+static struct err *mount_root(struct store *store, const struct container *c, int *ret_fd)
+{
+	if (!c->spec->rootfs)
+		return snapshot_mount_fd(store, c->id, c->spec->auto_remove ? SNAPSHOT_VOLATILE : 0, ret_fd);
+	int fd = open_tree(AT_FDCWD, c->spec->rootfs, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+	if (fd < 0)
+		return err_errno(errno, "cannot use %s", c->spec->rootfs);
+	*ret_fd = fd;
+	return NULL;
+}
+
 static struct err *start_locked(struct engine *e, struct container *c, const struct attach_options *o,
 				struct attach **ret)
 {
@@ -267,8 +279,7 @@ static struct err *start_locked(struct engine *e, struct container *c, const str
 	_cleanup_free_ char *lock_path = xasprintf("%s/monitor.lock", c->run_dir);
 	TRY(file_lock_at(AT_FDCWD, lock_path, FILE_LOCK_EXCLUSIVE, &monitor_lock));
 	TRY(network_up(e, c, &net));
-	TRY_WRAP(snapshot_mount_fd(store, c->id, c->spec->auto_remove ? SNAPSHOT_VOLATILE : 0, &rootfs),
-		 "cannot mount the root file system of container %s", c->name);
+	TRY_WRAP(mount_root(store, c, &rootfs), "cannot mount the root file system of container %s", c->name);
 	TRY(prepare_bundle(e, c, o, rootfs, &net, &fds));
 	const int borrowed[] = {monitor_lock, rootfs, net.netns, net.holder, net.dns_udp, net.dns_tcp};
 	memcpy(fds.fds, borrowed, sizeof(borrowed));

@@ -121,7 +121,8 @@ static struct err *from_row(struct engine *e, struct db_stmt *row, struct contai
 
 	c->name = xstrdup(db_column_text(row, 1));
 	c->created_ns = db_column_i64(row, 2);
-	TRY_WRAP(digest_parse(image, &c->image), "reading container %s", c->id);
+	if (*image) /* else it has a directory, no image */
+		TRY_WRAP(digest_parse(image, &c->image), "reading container %s", c->id);
 	c->image_name = xstrdup(db_column_text(row, 4));
 	TRY_WRAP(json_parse(text, strlen(text), "stored specification", &doc), "reading container %s", c->id);
 	TRY_WRAP(container_spec_from_json(doc, c->spec), "reading container %s", c->id);

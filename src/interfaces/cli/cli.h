@@ -65,6 +65,9 @@ struct create_options {
 		**device_write_iops, **volumes_from;
 	int64_t blkio_weight, cpu_rt_period, cpu_rt_runtime, memory_swappiness;
 	bool oom_kill_disable;
+	const char *timezone, *umask;
+	char **unset_env, **secrets;
+	bool rootfs, replace, unset_env_all;
 };
 #define CREATE_OPTIONS_DEFAULT .stop_timeout = -1, .pull = "missing", .memory_swappiness = -1
 extern const struct flag create_flags[]; /* offsets into struct create_options, which must come first */
@@ -80,7 +83,6 @@ _must_check_ struct err *create_fill_more(const struct create_options *o, struct
 _must_check_ struct err *volume_spec_parse(const char *s, struct container_mount *ret);
 _must_check_ struct err *mount_spec_parse(const char *s, struct container_mount *ret);
 _must_check_ struct err *tmpfs_spec_parse(const char *s, struct container_mount *ret);
-void container_mount_release(struct container_mount *m);
 
 /* Lines NAME=value or NAME (taken from `environment`, dropped when unset), comments and empty lines. Appends to *env. */
 _must_check_ struct err *env_file_parse(const char *text, size_t size, const char *what,
@@ -102,6 +104,8 @@ struct format_table {
  * "table TEMPLATE"; TEMPLATE. `label` answers {{.Label "key"}} for row i, may be NULL. */
 _must_check_ struct err *format_rows(const char *format, const struct format_table *t, struct json *rows,
 				     char *(*label)(void *user, size_t row, const char *key), void *user);
+/* An array of objects as `inspect` prints it: NULL: indented; "json"; or a template for each (cmd_inspect.c). */
+_must_check_ struct err *print_objects(const char *format, struct json *all);
 /* One object: "json" or a template; the newline is added. */
 _must_check_ struct err *format_object(const char *format, struct json *object);
 /* 12 digits of a "sha256:…" or plain id; a static ring of buffers. */

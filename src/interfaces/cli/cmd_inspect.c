@@ -88,7 +88,7 @@ static struct err *inspect(struct engine *e, const char *type, const char *what,
 	return err_new(ERR_NOT_FOUND, "no such container, image, network or volume: %s", what);
 }
 
-static struct err *print(const char *format, struct json *all)
+struct err *print_objects(const char *format, struct json *all)
 {
 	if (!format) {
 		_cleanup_free_ char *text = json_print(all, JSON_PRETTY);
@@ -126,7 +126,7 @@ static struct err *inspect_all(struct invocation *in, const char *type, const ch
 			json_append(all, one);
 		}
 	}
-	return print(format, all);
+	return print_objects(format, all);
 }
 
 static struct err *run(struct invocation *in, int *ret_status)

@@ -64,13 +64,31 @@ static struct err *open_cidfile(const char *path, int *ret_fd)
 	return NULL;
 }
 
+/* --replace: what has the name makes room. */
+static struct err *remove_named(struct engine *e, const char *name)
+{
+	_cleanup_container_ struct container *c = NULL;
+	struct err *error = container_find(e, name, &c);
+
+	if (!error && str_eq(c->name, name))
+		return container_remove(e, c, true, true);
+	if (error && error->kind == ERR_NOT_FOUND) {
+		err_free(error);
+		return NULL;
+	}
+	return error;
+}
+
 static struct err *make(struct engine *e, const struct create_options *o, struct container_spec *s,
 			struct container **ret)
 {
 	_cleanup_image_ struct image *image = NULL;
 	_cleanup_strv_ char **warnings = NULL;
 
-	TRY(cli_ensure_image(e, s, o->quiet, &image));
+	if (!s->rootfs)
+		TRY(cli_ensure_image(e, s, o->quiet, &image));
+	if (o->replace)
+		TRY(remove_named(e, o->name));
 	struct err *failed = container_create(e, s, &warnings, ret);
 	STRV_FOREACH (w, warnings)
 		cli_warn("%s", *w);

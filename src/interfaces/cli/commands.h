@@ -31,8 +31,12 @@ extern const struct command cmd_search, cmd_generate_sigstore_key, cmd_image_sig
 #define ALIASES(...) ((const char *const[]){__VA_ARGS__, NULL})
 
 /* docker's words for things that one machine does not have (cmd_context.c). */
-extern const struct command cmd_config, cmd_context_inspect, cmd_context_ls, cmd_context_show, cmd_context_use, cmd_node,
-	cmd_plugin, cmd_service, cmd_stack, cmd_swarm, cmd_trust;
+extern const struct command cmd_config, cmd_context_inspect, cmd_context_ls, cmd_context_show,
+	cmd_context_use, cmd_node, cmd_plugin, cmd_service, cmd_stack, cmd_swarm, cmd_trust;
+
+/* Secrets. */
+extern const struct command cmd_secret_create, cmd_secret_exists, cmd_secret_inspect, cmd_secret_ls,
+	cmd_secret_rm;
 
 /* Networks. */
 extern const struct command cmd_network_connect, cmd_network_create, cmd_network_disconnect,

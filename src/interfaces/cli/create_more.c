@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What create and run know beside the daily flags: checked values, and their place in the specification. */
+#include <stdlib.h>
+
 #include "base/memory.h"
 #include "cli.h"
 
@@ -69,5 +71,17 @@ struct err *create_fill_more(const struct create_options *o, struct container_sp
 	s->memory_swappiness = (int)o->memory_swappiness + 1;
 	s->oom_kill_disable = o->oom_kill_disable;
 	s->volumes_from = strv_dup(o->volumes_from);
+	s->timezone = xstrdup_null(o->timezone);
+	s->umask = xstrdup_null(o->umask);
+	s->unset_env = strv_dup(o->unset_env);
+	s->unset_env_all = o->unset_env_all;
+	s->secrets = strv_dup(o->secrets);
+	if (o->rootfs) {
+		s->rootfs = realpath(s->image, NULL);
+		if (!s->rootfs)
+			return err_errno(errno, "--rootfs: cannot use %s", s->image);
+	}
+	if (o->replace && !o->name)
+		return err_new(ERR_INVALID, "--replace needs --name: it removes the container of that name");
 	return NULL;
 }

@@ -10,13 +10,6 @@
 
 #define SPEC_MAX 8192
 
-void container_mount_release(struct container_mount *m)
-{
-	free(m->source);
-	free(m->target);
-	strv_free(m->options);
-	*m = (struct container_mount){0};
-}
 #define _cleanup_mount_ _cleanup_(container_mount_release)
 
 static bool is_volume_name(const char *s)
@@ -71,6 +64,8 @@ static struct err *check_volume_option(const char *spec, const char *option)
 				    "shared rshared slave rslave "
 				    "bind rbind noexec exec nosuid suid nodev dev rro ";
 	_cleanup_free_ char *word = xasprintf(" %s ", option);
+	if (str_eq(option, "idmap") || str_starts(option, "idmap="))
+		return NULL;
 	if (*option && strstr(known, word))
 		return NULL;
 	return err_new(ERR_INVALID,
@@ -194,11 +189,13 @@ static struct err *set_type(const char *spec, const char *value, struct containe
 		m->type = MOUNT_VOLUME;
 	else if (str_eq(value, "tmpfs"))
 		m->type = MOUNT_TMPFS;
-	else if (str_eq(value, "image") || str_eq(value, "npipe") || str_eq(value, "cluster"))
+	else if (str_eq(value, "image"))
+		m->type = MOUNT_IMAGE;
+	else if (str_eq(value, "npipe") || str_eq(value, "cluster"))
 		return err_new(ERR_UNSUPPORTED, "mount \"%s\": type %s is not supported", spec, value);
 	else
-		return err_new(ERR_INVALID, "mount \"%s\": type \"%s\" is none of bind, volume, tmpfs", spec,
-			       value);
+		return err_new(ERR_INVALID, "mount \"%s\": type \"%s\" is none of bind, volume, tmpfs, image",
+			       spec, value);
 	return NULL;
 }
 
@@ -246,11 +243,24 @@ static struct err *set_specific(const char *spec, const char *key, const char *v
 		strv_push_take(&m->options, xasprintf("mode=%o", mode));
 	} else if (str_eq(key, "volume-driver") && value && str_eq(value, "local")) {
 		f->kind = "volume";
-	} else if (str_eq(key, "volume-driver") || str_eq(key, "volume-opt") ||
-		   str_eq(key, "volume-subpath") || str_eq(key, "volume-label") ||
-		   str_eq(key, "consistency") || str_eq(key, "bind-create-src")) {
-		if (str_eq(key, "consistency"))
-			return NULL; /* only ever had a meaning on macOS */
+	} else if (str_eq(key, "volume-subpath") && value) {
+		f->kind = "volume";
+		free(m->subpath);
+		m->subpath = xstrdup(value);
+	} else if ((str_eq(key, "volume-opt") || str_eq(key, "volume-label")) && value) {
+		f->kind = "volume";
+		strv_push(str_eq(key, "volume-opt") ? &m->volume_options : &m->volume_labels, value);
+	} else if (str_eq(key, "bind-create-src") || str_eq(key, "bind-create-host-path")) {
+		f->kind = "bind";
+		TRY(flag_value(spec, key, value, &m->create_source));
+	} else if (str_eq(key, "rw") || str_eq(key, "readwrite")) {
+		f->kind = "image";
+		TRY(flag_value(spec, key, value, &yes));
+		if (yes)
+			strv_push(&m->options, "rw");
+	} else if (str_eq(key, "consistency")) {
+		return NULL; /* only ever had a meaning on macOS */
+	} else if (str_eq(key, "image-subpath") || str_eq(key, "subpath") || str_eq(key, "volume-driver")) {
 		return err_new(ERR_UNSUPPORTED, "%s is not supported", what);
 	} else {
 		return err_new(ERR_INVALID, "mount \"%s\": unknown or incomplete field \"%s\"", spec, key);
@@ -291,8 +301,10 @@ static struct err *set_field(const char *spec, char *field, struct container_mou
 
 static struct err *check_mount(const char *spec, struct container_mount *m, const struct mount_fields *f)
 {
-	static const char *const kinds[] = {
-		[MOUNT_BIND] = "bind", [MOUNT_VOLUME] = "volume", [MOUNT_TMPFS] = "tmpfs"};
+	static const char *const kinds[] = {[MOUNT_BIND] = "bind",
+					    [MOUNT_VOLUME] = "volume",
+					    [MOUNT_TMPFS] = "tmpfs",
+					    [MOUNT_IMAGE] = "image"};
 
 	if (!m->target)
 		return err_new(ERR_INVALID, "mount \"%s\": target=… is missing", spec);
@@ -306,6 +318,8 @@ static struct err *check_mount(const char *spec, struct container_mount *m, cons
 		return err_new(ERR_INVALID,
 			       "mount \"%s\": \"%s\" is no volume name (for a host path use type=bind)", spec,
 			       m->source);
+	if (m->type == MOUNT_IMAGE && !m->source)
+		return err_new(ERR_INVALID, "mount \"%s\": source=IMAGE is missing", spec);
 	if (m->type == MOUNT_BIND) {
 		if (!m->source)
 			return err_new(ERR_INVALID, "mount \"%s\": source=… is missing", spec);

@@ -80,7 +80,7 @@ TEST(wrong_mounts)
 					    "type=tmpfs,target=/x,tmpfs-mode=9",
 					    "type=bind,source=/a,target=/x,readonly=perhaps",
 					    "\"target=/x",
-					    "type=image,source=a,target=/x",
+					    "type=npipe,source=a,target=/x",
 					    NULL};
 	for (const char *const *w = wrong; *w; w++) {
 		struct container_mount m;

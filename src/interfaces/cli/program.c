@@ -10,6 +10,7 @@
 #include "commands.h"
 #include "embedded.h"
 #include "engine/network.h"
+#include "engine/secret.h"
 
 static struct {
 	const char *root, *run, *log_level, *storage_driver;
@@ -193,6 +194,22 @@ static void complete_networks(const char *prefix)
 	networks_free(list, n);
 }
 
+static void complete_secrets(const char *prefix)
+{
+	struct engine *e;
+	struct secret *list = NULL;
+	size_t n = 0;
+	struct err *error = cli_engine(&e);
+
+	if (!error)
+		error = secret_list(e, &list, &n);
+	for (size_t i = 0; !error && i < n; i++)
+		if (str_starts(list[i].name, prefix))
+			puts(list[i].name);
+	err_free(error);
+	secrets_free(list, n);
+}
+
 void cli_complete(const struct program *p, const char *topic, const char *prefix)
 {
 	if (str_eq(topic, "containers"))
@@ -205,6 +222,8 @@ void cli_complete(const struct program *p, const char *topic, const char *prefix
 		complete_volumes(prefix);
 	else if (str_eq(topic, "networks"))
 		complete_networks(prefix);
+	else if (str_eq(topic, "secrets"))
+		complete_secrets(prefix);
 	else if (str_eq(topic, "objects")) {
 		complete_containers(prefix, false);
 		complete_images(prefix);
@@ -325,6 +344,11 @@ static const struct command *const commands[] = {
 	&cmd_network_disconnect,
 	&cmd_network_rm,
 	&cmd_network_prune,
+	&cmd_secret_create,
+	&cmd_secret_ls,
+	&cmd_secret_inspect,
+	&cmd_secret_rm,
+	&cmd_secret_exists,
 	&cmd_context_ls,
 	&cmd_context_show,
 	&cmd_context_use,
@@ -364,6 +388,7 @@ static const struct command_group groups[] = {
 	{"image", "Manage images"},
 	{"manifest", "Make images for several platforms"},
 	{"network", "Manage networks"},
+	{"secret", "Manage secrets of containers"},
 	{"system", "Manage havre"},
 	{"volume", "Manage volumes"},
 	{0},

@@ -53,13 +53,18 @@ _must_check_ struct err *engine_store(struct engine *e,
 /* -- what to make ------------------------------------------------------------------------------------------- */
 
 struct container_mount {
-	enum { MOUNT_BIND, MOUNT_VOLUME, MOUNT_TMPFS } type;
-	char *source;       /* host path or volume name; NULL for tmpfs and anonymous volumes */
-	char *target;       /* absolute */
-	char **options;     /* "ro", "rshared", "size=64m", … as given after the second colon */
-	bool create_source; /* bind: make a missing host directory (-v does, --mount does not) */
+	enum { MOUNT_BIND, MOUNT_VOLUME, MOUNT_TMPFS, MOUNT_IMAGE } type;
+	char *source;   /* host path, volume name or image; NULL for tmpfs and anonymous volumes */
+	char *target;   /* absolute */
+	char **options; /* "ro", "rshared", "size=64m", … as given after the second colon */
+	char *subpath;  /* volume: the part that is mounted; NULL: all of it */
+	char **volume_options,
+		**volume_labels; /* volume: what it is made with when it is not there; KEY=value */
+	bool create_source;      /* bind: make a missing host directory (-v does, --mount does not) */
 	bool anonymous; /* volume: its name was generated; goes with the container's removal (with volumes) */
 };
+
+void container_mount_release(struct container_mount *m);
 
 /* Everything `create` and `run` take. Zero or NULL means "not given": the image's value, then the default. Owns everything it points to
  * (container_spec_release). */
@@ -104,7 +109,12 @@ struct container_spec {
 	int64_t cpu_rt_period_us, cpu_rt_runtime_us;
 	int memory_swappiness; /* plus 1; 0: not given */
 	bool oom_kill_disable;
-	char **volumes_from; /* CONTAINER[:ro|rw]; after container_create their mounts are in `mounts` */
+	char *rootfs;           /* a directory that is the root, instead of an image */
+	char *timezone, *umask; /* "local" or Area/City; octal */
+	char **unset_env;       /* names of variables that are taken out, the image's too */
+	bool unset_env_all;     /* all but those given here */
+	char **secrets;         /* NAME[,type=mount|env][,target=…][,uid=…][,gid=…][,mode=…] */
+	char **volumes_from;    /* CONTAINER[:ro|rw]; after container_create their mounts are in `mounts` */
 	enum { PULL_MISSING, PULL_ALWAYS, PULL_NEVER } pull;
 	const char *signature_policy; /* for the pull; NULL: the usual one. Borrowed, not kept */
 };
