@@ -67,37 +67,45 @@ def podman_engine(tmp, image):
     return base, ['--ulimit', 'nofile=1024:1024', '--ulimit', 'nproc=1024:1024']
 
 
-def docker_engine(tmp, image):
+def docker_stop(daemon):
+    daemon.terminate()
+    try:
+        daemon.wait(30)
+    except subprocess.TimeoutExpired:
+        daemon.kill()
+        daemon.wait()
+
+
+def docker_daemon(tmp, prefix=''):
+    """A dockerd of our own: the command line to it, and its process for docker_stop."""
     dockerd, docker = shutil.which('dockerd'), shutil.which('docker')
     if not dockerd or not docker:
         raise Skip('dockerd or docker is not installed')
-    socket = 'unix://%s/docker.sock' % tmp
-    log = open(tmp + '/dockerd.log', 'w')
-    daemon = subprocess.Popen([dockerd, '--bridge', 'none', '--iptables=false', '--data-root', tmp + '/docker-root', '--exec-root',
-                               tmp + '/docker-exec', '--pidfile', tmp + '/docker.pid', '-H', socket],
-                              stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-
-    def stop():
-        daemon.terminate()
-        try:
-            daemon.wait(30)
-        except subprocess.TimeoutExpired:
-            daemon.kill()
-            daemon.wait()
-    base = [docker, '-H', socket]
+    base = '%s/%sdocker' % (tmp, prefix)
+    socket = 'unix://%s.sock' % base
+    with open(base + 'd.log', 'w') as log:
+        daemon = subprocess.Popen([dockerd, '--bridge', 'none', '--iptables=false', '--data-root', base + '-root', '--exec-root',
+                                   base + '-exec', '--pidfile', base + '.pid', '-H', socket],
+                                  stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    client = [docker, '-H', socket]
     deadline = time.time() + 60
-    while subprocess.run(base + ['info'], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode != 0:
+    while subprocess.run(client + ['info'], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode != 0:
         if daemon.poll() is not None or time.time() > deadline:
-            stop()
-            lines = open(tmp + '/dockerd.log').read().strip().splitlines() or ['no output']
+            docker_stop(daemon)
+            lines = open(base + 'd.log').read().strip().splitlines() or ['no output']
             raise Skip('dockerd does not start: ' + lines[-1][:150])
         time.sleep(0.1)
+    return client, daemon
+
+
+def docker_engine(tmp, image):
+    client, daemon = docker_daemon(tmp)
     try:
-        command(base + ['load', '-i', image])
+        command(client + ['load', '-i', image])
     except Skip:
-        stop()
+        docker_stop(daemon)
         raise
-    return base, stop
+    return client, lambda: docker_stop(daemon)
 
 
 def bench_engine(tmp, bins, runs, verdicts):

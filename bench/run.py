@@ -16,6 +16,7 @@ import sys
 import tempfile
 
 from engine import bench_engine
+from images import bench_images
 from measure import BUSYBOX, HERE, MNT_DETACH, Verdicts, build, libc, tools, version_line
 from runtime import bench_runtime
 
@@ -32,7 +33,7 @@ def main():
     parser = argparse.ArgumentParser(description='Measure havre beside crun, runc, podman and docker.')
     parser.add_argument('--runs', type=int, default=30, help='runs of each command and way of measuring (30)')
     parser.add_argument('--bin', default=os.path.join(HERE, '../build/bin'), help='directory of our programs')
-    parser.add_argument('--only', choices=('runtime', 'engine'), help='one half of it')
+    parser.add_argument('--only', choices=('runtime', 'engine', 'images'), help='one part of it')
     options = parser.parse_args()
     if os.geteuid() != 0:
         sys.exit('bench: needs root: it makes containers')
@@ -51,10 +52,12 @@ def main():
         if shutil.which(name):
             print('%-8s %s' % (name, version_line(shutil.which(name))))
     try:
-        if options.only != 'engine':
+        if options.only in (None, 'runtime'):
             bench_runtime(tmp, bins, options.runs, verdicts)
-        if options.only != 'runtime':
+        if options.only in (None, 'engine'):
             bench_engine(tmp, bins, options.runs, verdicts)
+        if options.only in (None, 'images'):
+            bench_images(tmp, bins, options.runs, verdicts)
     except KeyboardInterrupt:
         sys.exit(130)
     print('\n'.join(verdicts.lines))

@@ -102,6 +102,14 @@ struct err *blob_discard(struct store *s, const struct digest *d)
 	return NULL;
 }
 
+struct err *blob_discard_damaged(struct store *s, struct err *found, const struct digest *d)
+{
+	bool damaged = found && found->kind == ERR_CORRUPT;
+
+	err_free(found);
+	return damaged ? blob_discard(s, d) : NULL;
+}
+
 struct err *store_blob_read(struct store *s, const struct digest *d, size_t max, char **ret_data,
 			    size_t *ret_size)
 {
@@ -255,6 +263,11 @@ struct err *blob_writer_begin(struct store *s, const struct digest *expected, co
 	}
 	*ret = w;
 	return NULL;
+}
+
+int blob_writer_fd(const struct blob_writer *w)
+{
+	return w->fd;
 }
 
 uint64_t blob_writer_offset(const struct blob_writer *w)

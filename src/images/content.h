@@ -68,6 +68,8 @@ _must_check_ struct err *blob_verify(struct store *s, const struct digest *d, bo
 				     void *user);
 /* Removes a blob whose bytes were found to be wrong, so that it can be fetched again. Absent is success. */
 _must_check_ struct err *blob_discard(struct store *s, const struct digest *d);
+/* A blob that was here and turned out to be damaged makes room for a good one; `found`, the error that said so (or NULL), is consumed. */
+_must_check_ struct err *blob_discard_damaged(struct store *s, struct err *found, const struct digest *d);
 /* The words of an error about a blob that was found to be `got`. */
 _must_check_ struct err *blob_damaged(struct store *s, const struct digest *d, const struct digest *got);
 
@@ -80,6 +82,7 @@ _must_check_ struct err *blob_writer_begin(struct store *s, const struct digest 
 					   const struct progress *progress, struct blob_writer **ret);
 /* Bytes that an interrupted earlier attempt left; already hashed. Continue behind them, or
  * blob_writer_restart. */
+int blob_writer_fd(const struct blob_writer *w); /* borrowed; readable */
 uint64_t blob_writer_offset(const struct blob_writer *w);
 _must_check_ struct err *blob_writer_restart(struct blob_writer *w);
 _must_check_ struct err *blob_writer_write(struct blob_writer *w, const void *data, size_t size);

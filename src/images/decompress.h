@@ -13,6 +13,10 @@ enum compression { COMPRESSION_NONE, COMPRESSION_GZIP, COMPRESSION_ZSTD };
 struct decompress;
 /* `fd` is borrowed and read from where it stands; `what` names it in errors and is copied. */
 _must_check_ struct err *decompress_new(int fd, const char *what, struct decompress **ret);
+/* The same from a function that behaves as read(2): fewer bytes than asked for are no end, 0 is. */
+typedef struct err *(*decompress_reader)(void *user, void *buf, size_t size, size_t *ret_n);
+_must_check_ struct err *decompress_new_reader(decompress_reader read, void *user, const char *what,
+					       struct decompress **ret);
 /* The same from memory (borrowed); `step` limits the bytes seen at once (0: all), for tests. */
 _must_check_ struct err *decompress_new_memory(const void *data, size_t size, size_t step, const char *what,
 					       struct decompress **ret);

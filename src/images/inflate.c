@@ -21,7 +21,9 @@
 struct decompress {
 	enum compression format;
 	char *what;
-	int fd; /* -1: memory */
+	int fd; /* -1: memory, or a function */
+	decompress_reader read;
+	void *user;
 	const uint8_t *memory;
 	size_t memory_size, step;
 
@@ -86,6 +88,14 @@ static struct err *start_zstd(struct decompress *d)
 /* One read behind what is in the buffer. */
 static struct err *read_more(struct decompress *d, size_t have)
 {
+	if (d->read) {
+		size_t n;
+		TRY(d->read(d->user, d->buffer + have, INPUT_SIZE - have, &n));
+		d->at_eof = n == 0;
+		d->in_size = have + n;
+		d->taken += n;
+		return NULL;
+	}
 	if (d->fd < 0) {
 		size_t n = MIN(d->memory_size, INPUT_SIZE - have);
 		if (d->step)
@@ -167,6 +177,17 @@ struct err *decompress_new(int fd, const char *what, struct decompress **ret)
 	struct decompress *d = xnew(struct decompress);
 
 	d->fd = fd;
+	return open_stream(d, what, ret);
+}
+
+struct err *decompress_new_reader(decompress_reader read, void *user, const char *what,
+				  struct decompress **ret)
+{
+	struct decompress *d = xnew(struct decompress);
+
+	d->fd = -1;
+	d->read = read;
+	d->user = user;
 	return open_stream(d, what, ret);
 }
 

@@ -106,6 +106,8 @@ static struct err *open_lower(void *user, int *ret_fd)
 	*ret_fd = -1;
 	if (!a->in->parent)
 		return NULL;
+	if (a->in->wait_below)
+		TRY(a->in->wait_below(a->in->user));
 	TRY(layer_paths(a->store, a->in->parent, &paths));
 	size_t n = strv_len(paths);
 	if (n == 1) {
@@ -181,12 +183,18 @@ static struct err *unpack_with(struct adding *a, enum store_driver driver, int d
 static struct err *unpack(struct adding *a, enum store_driver driver, int dirfd, struct layer_added *ret,
 			  uint64_t *ret_bytes)
 {
+	struct decompress *source;
 	uint64_t size;
 
-	if (lseek(a->in->fd, 0, SEEK_SET) < 0)
-		return err_errno(errno, "cannot rewind %s", a->in->what);
-	_cleanup_layer_stream_ struct layer_stream *stream = NULL;
-	TRY(layer_stream_new(a->in->fd, a->in->what, LAYER_BYTES_MAX, &stream));
+	if (a->in->read) {
+		TRY(decompress_new_reader(a->in->read, a->in->read_user, a->in->what, &source));
+	} else {
+		if (lseek(a->in->fd, 0, SEEK_SET) < 0)
+			return err_errno(errno, "cannot rewind %s", a->in->what);
+		TRY(decompress_new(a->in->fd, a->in->what, &source));
+	}
+	_cleanup_layer_stream_ struct layer_stream *stream =
+		layer_stream_new_from(source, a->in->what, LAYER_BYTES_MAX);
 	a->stream = stream;
 	TRY(unpack_with(a, driver, dirfd, ret, ret_bytes));
 	layer_stream_digest(stream, &ret->diff_id, &size);
@@ -198,7 +206,8 @@ static struct err *unpack(struct adding *a, enum store_driver driver, int dirfd,
 	return NULL;
 }
 
-/* A layer takes after the one below it (layer_index.h, I3), and one that is made again after what it was. */
+/* A layer takes after the one below it (layer_index.h, I3), and one that is made again after what it was. While that below is not known yet,
+ * it is what new images are; check_below finds out when it was not. */
 static struct err *choose_driver(struct adding *a, const struct digest *chain, enum store_driver *ret)
 {
 	struct layer_row parent, own;
@@ -213,7 +222,12 @@ static struct err *choose_driver(struct adding *a, const struct digest *chain, e
 
 	if (!a->in->parent)
 		return storage_driver(a->store, ret);
-	TRY(layer_row_find(a->store, a->in->parent, &parent));
+	e = layer_row_find(a->store, a->in->parent, &parent);
+	if (e && e->kind == ERR_NOT_FOUND && a->in->wait_below) {
+		err_free(e);
+		return storage_driver(a->store, ret);
+	}
+	TRY(e);
 	*ret = layer_row_is_tar(&parent) ? STORE_DRIVER_EROFS : STORE_DRIVER_OVERLAY;
 	return NULL;
 }
@@ -235,6 +249,20 @@ static struct err *put_in_place(struct store *s, const char *from, const struct 
 		return err_errno(errno, "cannot open %s/layers", s->root);
 	TRY(file_sync_dir(layers, "."));
 	return layer_row_add(s, row);
+}
+
+/* The commit needs the layer below. ERR_STATE: it is of the other driver, and this one has to be made anew. */
+static struct err *check_below(struct adding *a, enum store_driver driver)
+{
+	struct layer_row parent;
+
+	if (!a->in->parent || !a->in->wait_below)
+		return NULL;
+	TRY(a->in->wait_below(a->in->user));
+	TRY(layer_row_find(a->store, a->in->parent, &parent));
+	if (layer_row_is_tar(&parent) != (driver != STORE_DRIVER_OVERLAY))
+		return err_new(ERR_STATE, "the layers below are kept in another way");
+	return NULL;
 }
 
 /* With the chain known and locked, or not known (*lock -1) and locked here once it is. */
@@ -260,6 +288,8 @@ static struct err *add_locked(struct adding *a, int *lock, struct layer_added *a
 		if (*lock < 0)
 			e = lock_chain(a, &added->chain, lock);
 	}
+	if (!e)
+		e = check_below(a, driver);
 	if (!e && !layer_exists(s, &added->chain))
 		e = put_in_place(s, name, &row);
 	/* Gone when it was renamed. On failure the space is given back at once. */
@@ -279,7 +309,8 @@ struct err *layer_add_source(struct store *s, const struct layer_source *in, str
 	struct stat st;
 
 	TRY(store_check_writable(s));
-	if (fstat(in->fd, &st) == 0)
+	a.total = in->size;
+	if (!in->read && fstat(in->fd, &st) == 0)
 		a.total = (uint64_t)st.st_size;
 	if (in->diff_id) {
 		snprintf(a.id, sizeof(a.id), "%.12s", digest_hex(in->diff_id));
@@ -296,7 +327,7 @@ struct err *layer_add_source(struct store *s, const struct layer_source *in, str
 			return NULL;
 		}
 	}
-	if (in->parent && !layer_exists(s, in->parent))
+	if (in->parent && !in->wait_below && !layer_exists(s, in->parent))
 		return err_new(ERR_NOT_FOUND, "the layer %s below %s is not in image store %s", in->parent->s,
 			       in->what, s->root);
 	show_phase(&a, PROGRESS_APPLYING);
@@ -310,7 +341,7 @@ struct err *layer_add_source(struct store *s, const struct layer_source *in, str
 /* -- images/layer.h ------------------------------------------------------------------------------------------- */
 
 /* The format is recognised by its first bytes, so the type only has to be one of a layer that can be read at all. */
-static struct err *check_media_type(const char *type)
+struct err *layer_check_media_type(const char *type)
 {
 	static const char *const prefixes[] = {
 		"application/vnd.oci.image.layer.v1.tar",
@@ -340,7 +371,7 @@ struct err *layer_add(struct store *s, int fd, const char *media_type, const str
 		.fd = fd, .what = what, .diff_id = diff_id, .parent = parent, .progress = progress};
 	struct layer_added added;
 
-	TRY(check_media_type(media_type));
+	TRY(layer_check_media_type(media_type));
 	TRY(layer_add_source(s, &in, &added));
 	*ret_chain = added.chain;
 	return NULL;

@@ -12,7 +12,6 @@
 #include <signal.h>
 
 #include "base/memory.h"
-#include "decompress.h"
 
 #define N_SLOTS 6
 #define SLOT_SIZE ((size_t)256 << 10)
@@ -118,11 +117,8 @@ static struct err *stream_next(struct byte_source *source, const uint8_t **ret_d
 	return NULL;
 }
 
-struct err *layer_stream_new(int fd, const char *what, uint64_t max_bytes, struct layer_stream **ret)
+struct layer_stream *layer_stream_new_from(struct decompress *in, const char *what, uint64_t max_bytes)
 {
-	struct decompress *in;
-
-	TRY(decompress_new(fd, what, &in));
 	struct layer_stream *s = xnew(struct layer_stream);
 	s->source.next = stream_next;
 	s->in = in;
@@ -139,7 +135,15 @@ struct err *layer_stream_new(int fd, const char *what, uint64_t max_bytes, struc
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	s->threaded = pthread_create(&s->thread, NULL, work, s) == 0;
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	*ret = s;
+	return s;
+}
+
+struct err *layer_stream_new(int fd, const char *what, uint64_t max_bytes, struct layer_stream **ret)
+{
+	struct decompress *in;
+
+	TRY(decompress_new(fd, what, &in));
+	*ret = layer_stream_new_from(in, what, max_bytes);
 	return NULL;
 }
 

@@ -157,19 +157,38 @@ struct err *registry_blob_get(struct registry *r, struct http_client *client, co
 
 /* -- into the store ------------------------------------------------------------------------------------------- */
 
+struct reception {
+	struct blob_writer *writer;
+	struct blob_feed *feed;
+};
+
 static uint64_t writer_offset(void *user)
 {
-	return blob_writer_offset(user);
+	return blob_writer_offset(((struct reception *)user)->writer);
+}
+
+static void tell(const struct reception *r)
+{
+	if (r->feed)
+		blob_feed_set_available(r->feed, blob_writer_offset(r->writer));
 }
 
 static struct err *writer_restart(void *user)
 {
-	return blob_writer_restart(user);
+	struct reception *r = user;
+
+	TRY(blob_writer_restart(r->writer));
+	tell(r);
+	return NULL;
 }
 
 static struct err *writer_write(void *user, const void *data, size_t size)
 {
-	return blob_writer_write(user, data, size);
+	struct reception *r = user;
+
+	TRY(blob_writer_write(r->writer, data, size));
+	tell(r);
+	return NULL;
 }
 
 static bool worth_keeping(const struct pull_blob *p, uint64_t offset, const struct err *e)
@@ -179,14 +198,19 @@ static bool worth_keeping(const struct pull_blob *p, uint64_t offset, const stru
 	return e->kind == ERR_CANCELLED || e->kind == ERR_UNREACHABLE || e->kind == ERR_BUSY;
 }
 
-struct err *pull_blob(const struct pull_blob *p, struct http_client *client, const struct descriptor *d)
+struct err *pull_blob(const struct pull_blob *p, struct http_client *client, const struct descriptor *d,
+		      struct blob_feed *feed)
 {
 	for (bool again = false;; again = true) {
 		struct blob_writer *writer;
 		TRY(blob_writer_begin(p->store, &d->digest, p->progress, &writer));
 		if (!writer)
 			return NULL;
-		const struct blob_sink sink = {writer_offset, writer_restart, writer_write, writer};
+		struct reception r = {writer, feed};
+		const struct blob_sink sink = {writer_offset, writer_restart, writer_write, &r};
+		if (feed)
+			blob_feed_open(feed, blob_writer_fd(writer));
+		tell(&r);
 		uint64_t kept = blob_writer_offset(writer);
 		struct err *e = registry_blob_get(p->registry, client, d, &sink, p->progress);
 		if (e) {

@@ -3,6 +3,7 @@
 #ifndef IMAGES_PULL_BLOB_H
 #define IMAGES_PULL_BLOB_H
 
+#include "blob_feed.h"
 #include "content.h"
 #include "manifest.h"
 #include "registry.h"
@@ -18,7 +19,8 @@ struct pull_blob {
 /* Downloads `d` unless the store has it. The bytes are hashed while they are written; a broken connection is continued where it broke, and so
  * is what an earlier run left. ERR_CORRUPT names digest and registry. */
 _must_check_ struct err *pull_blob(const struct pull_blob *p, struct http_client *client,
-				   const struct descriptor *d);
+				   const struct descriptor *d,
+				   struct blob_feed *feed /* told what comes; NULL: nobody */);
 
 /* Where a download goes. What is there already is continued behind. */
 struct blob_sink {

@@ -34,5 +34,8 @@ _must_check_ struct err *store_collect_garbage(struct store *s, int64_t kept_ing
 
 /* The disk is full: what was being added goes at once, unless somebody else is adding too. The caller holds no lock any more. */
 void store_give_back(struct store *s);
+/* Removes what killed commands left in ingest/, but for blobs that may be continued. Nothing happens while somebody is adding; never fails.
+ * The caller holds no lock. */
+void store_sweep_ingest(struct store *s);
 
 #endif

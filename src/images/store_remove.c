@@ -218,6 +218,28 @@ void store_give_back(struct store *s)
 	err_free(e); /* the reason to report is the full disk */
 }
 
+static struct err *note_directory(struct sweep *p, int dirfd, const char *name)
+{
+	(void)dirfd;
+	if (!ingest_can_be_continued(name) || str_starts(name, "layer-") || str_starts(name, "gone-"))
+		(*p->freed)++;
+	return NULL;
+}
+
+void store_sweep_ingest(struct store *s)
+{
+	_cleanup_fd_ int lock = -1;
+	uint64_t n = 0;
+	struct sweep p = {.store = s, .dir = "ingest", .kept_s = STORE_KEPT_INGEST_S, .freed = &n};
+
+	struct err *e = sweep_directory(&p, note_directory);
+	if (!e && n > 0)
+		e = store_lock_exclusive(s, true, &lock);
+	if (!e && n > 0)
+		e = sweep_directory(&p, sweep_ingest);
+	err_free(e);
+}
+
 struct err *store_collect(struct store *s, uint64_t *ret_freed_bytes)
 {
 	_cleanup_fd_ int lock = -1;

@@ -419,6 +419,51 @@ def test_two_pulls_at_once(t):
     assert store.ingest() == []
 
 
+def unpacking(store, name):
+    """Whether a layer that is not committed yet has this file."""
+    return any(path.stat().st_size for path in (store.root / "ingest").glob(f"layer-*/{name}"))
+
+
+def test_layers_are_unpacked_side_by_side(t):
+    """A layer is unpacked while the one below has not even begun to arrive; what hides a file below waits for it."""
+    def script(request):
+        if first in request.path:
+            t.wait_for(lambda: unpacking(store, "second"), what="the second layer's file")
+        return None
+    server, store = FaultServer(t, script), Store(t)
+    below, above = {"hidden": b"1", "first": b"1"}, {"second": b"2", ".wh.hidden": b"", ".wh.nothing": b""}
+    server.add_image("app", "v1", [below, above, {"third": b"3"}])
+    first = digest_of(reg.make_layer(below)[0])
+    assert "layers=3" in store.pull(f"{server.host}/app:v1").out
+    assert store.files(None) == {"hidden", "first", "second", "third"}
+    whiteouts = [path for path in (store.root / "layers").glob("*/hidden") if path.is_char_device()]
+    assert len(whiteouts) == 1 and not list((store.root / "layers").glob("*/nothing")) and store.ingest() == []
+
+
+def test_layer_is_unpacked_while_it_is_received(t):
+    """The first file of a layer is there before the rest of it has come; what came broken is found out, and nothing of it stays."""
+    class Waiting(bytes):  # sent in pieces: the last ones only when the first file is unpacked
+        def __getitem__(self, part):
+            if isinstance(part, slice) and part.start:
+                t.wait_for(lambda: unpacking(store, "a"), what="the first file")
+            return bytes.__getitem__(self, part)
+
+    def script(request):
+        a = server.serve(request)
+        if big not in request.path:
+            return None
+        return Answer(200, Waiting(a.body if request.count or not broken else a.body[:-9000] + bytes(9000)), pause=(2_000_000, 0))
+    server, store, broken = FaultServer(t, script), Store(t), False
+    files = {"a": b"1" * 1000, "b": RANDOM}
+    server.add_image("app", "v1", [files])
+    big = digest_of(reg.make_layer(files)[0])
+    assert "changed=1" in store.pull(f"{server.host}/app:v1").out
+    store, broken = Store(t, "other"), True
+    server.requests.clear()
+    store.fails(f"{server.host}/app:v1", kind="corrupt", says=["corrupt"])
+    assert store.ingest() == [] and list((store.root / "layers").glob("*")) == []
+
+
 def test_full_disk(t):
     """A full disk is said to be one, and what the pull brought is given back."""
     if os.geteuid() != 0:
