@@ -143,6 +143,8 @@ _must_check_ struct err *tar_writer_end(struct tar_writer *w); /* two zero block
 struct tar_tree_options {
 	int64_t clamp_s;
 	bool overlay, userxattr, omit_root;
+	/* Somebody lives in the tree: of the kernel's own file systems directories are shown empty and files left out. */
+	bool living;
 	char *const *skip; /* may be NULL */
 };
 _must_check_ struct err *tar_writer_tree(struct tar_writer *w, int dirfd, const struct tar_tree_options *o);

@@ -51,6 +51,8 @@ static struct err *write_entry(struct tree *t, int fd, const struct stat *st, co
 
 	if (!tree_entry_from_stat(st, &e))
 		return NULL;
+	if (t->o->living && e.type == TAR_FILE && tree_is_kernels(fd))
+		return NULL;
 	e.mtime_ns = 0;
 	e.mtime_s = MIN(e.mtime_s, t->o->clamp_s);
 	const char *first = !S_ISDIR(st->st_mode) && st->st_nlink > 1
@@ -119,6 +121,8 @@ static struct err *write_directory(struct tree *t, int fd, const char *path)
 {
 	_cleanup_strv_ char **names = NULL;
 
+	if (t->o->living && tree_is_kernels(fd))
+		return NULL;
 	if (++t->depth > TREE_DEPTH_MAX)
 		return err_new(ERR_LIMIT, "%.256s…: directories are nested too deeply", path);
 	TRY(tree_names(fd, &names));

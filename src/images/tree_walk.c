@@ -3,7 +3,9 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -45,6 +47,22 @@ struct err *tree_names(int dirfd, char ***ret)
 		qsort(names, n, sizeof(*names), compare_names);
 	*ret = TAKE_PTR(names);
 	return NULL;
+}
+
+bool tree_is_kernels(int fd)
+{
+	static const long magics[] = {PROC_SUPER_MAGIC,    SYSFS_MAGIC,    CGROUP_SUPER_MAGIC,
+				      CGROUP2_SUPER_MAGIC, DEBUGFS_MAGIC,  TRACEFS_MAGIC,
+				      SECURITYFS_MAGIC,    BPF_FS_MAGIC,   BINFMTFS_MAGIC,
+				      DEVPTS_SUPER_MAGIC,  EFIVARFS_MAGIC, SELINUX_MAGIC};
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) < 0)
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(magics); i++)
+		if ((unsigned long)fs.f_type == (unsigned long)magics[i])
+			return true;
+	return false;
 }
 
 struct err *tree_open(int dirfd, const char *name, int *ret_fd, struct stat *ret)

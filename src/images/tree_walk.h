@@ -19,6 +19,8 @@ _must_check_ struct err *tree_open_directory(int dirfd, const char *name, int *r
 /* overlayfs' marks in an upper directory: 0/0 devices, and the attribute of a directory that hides the one below. */
 bool tree_is_whiteout(const struct stat *st);
 bool tree_is_opaque(int fd, bool userxattr);
+/* Is it on a file system that shows the kernel's own state (proc, sysfs, control groups, …)? */
+bool tree_is_kernels(int fd);
 
 /* The extended attributes that belong into a layer, sorted by name: not overlayfs' own, not the host's labels. */
 struct tree_xattrs {

@@ -23,7 +23,7 @@ extern const struct command cmd_container_prune, cmd_history, cmd_image_prune, c
 	cmd_volume_ls, cmd_volume_prune, cmd_volume_rm;
 
 /* What a container has written. */
-extern const struct command cmd_commit, cmd_diff, cmd_export;
+extern const struct command cmd_commit, cmd_cp, cmd_diff, cmd_export;
 /* Registries and trust. */
 extern const struct command cmd_search, cmd_generate_sigstore_key, cmd_image_sign, cmd_image_trust,
 	cmd_image_verify, cmd_standalone_sign, cmd_standalone_verify;

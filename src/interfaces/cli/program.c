@@ -305,6 +305,7 @@ static const struct command *const commands[] = {
 	&cmd_top,
 	&cmd_port,
 	&cmd_inspect,
+	&cmd_cp,
 	&cmd_diff,
 	&cmd_commit,
 	&cmd_export,
