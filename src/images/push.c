@@ -10,6 +10,7 @@
 #include "manifest.h"
 #include "pull_blob.h"
 #include "push_blob.h"
+#include "push_compress.h"
 #include "trust_sign.h"
 #include "workers.h"
 
@@ -24,6 +25,8 @@ struct document {
 
 struct item {
 	const struct descriptor *d;
+	struct descriptor compressed; /* what it became; its digest is unset: nothing else */
+	bool compress;
 	const struct digest *diff_id; /* of a layer of the platform's image; NULL otherwise */
 };
 
@@ -37,6 +40,7 @@ struct push {
 	size_t n_documents;
 	struct item *items;
 	size_t n_items, items_cap;
+	bool compresses; /* at least one of them is sent in another form than it is kept */
 
 	struct registry *registry;
 	struct http_client *client;
@@ -111,11 +115,48 @@ static struct err *read_index(struct push *p, struct document *index, bool *ret_
 	return NULL;
 }
 
+/* One platform's image, of an index or the image itself. */
+static struct err *choose_platform(struct push *p)
+{
+	const struct platform *wanted = &p->options->platform;
+	_cleanup_free_ char *text = platform_string(wanted);
+	const struct descriptor *chosen;
+	struct document top = {0};
+
+	p->documents = xnew(struct document);
+	p->n_documents = 1;
+	if (digest_equal(&p->image->target, &p->image->manifest)) {
+		if (!platform_matches(wanted, &p->image->platform)) {
+			_cleanup_free_ char *has = platform_string(&p->image->platform);
+			return err_new(ERR_NOT_FOUND, "it is an image for %s, not for %s", has, text);
+		}
+		return read_document(p, &p->image->manifest, &p->documents[0]);
+	}
+	struct err *e = read_document(p, &p->image->target, &top);
+	if (!e)
+		e = manifest_choose(top.manifest, wanted, &chosen);
+	if (!e) {
+		e = read_document(p, &chosen->digest, &p->documents[0]);
+		bool absent = e ? e->kind == ERR_NOT_FOUND : !is_complete(p, p->documents[0].manifest);
+		if (absent) {
+			err_free(e);
+			e = err_new(ERR_NOT_FOUND,
+				    "the image for %s is not here: get it with pull --platform %s", text,
+				    text);
+		}
+	}
+	free(top.data);
+	manifest_free(top.manifest);
+	return e;
+}
+
 static struct err *choose_documents(struct push *p)
 {
 	struct document top = {0};
 	bool complete = false;
 
+	if (*p->options->platform.architecture)
+		return choose_platform(p);
 	struct err *e = NULL;
 	if (!digest_equal(&p->image->target, &p->image->manifest)) {
 		e = read_document(p, &p->image->target, &top);
@@ -145,7 +186,7 @@ static void add_item(struct push *p, const struct descriptor *d, const struct di
 		if (digest_equal(&p->items[i].d->digest, &d->digest))
 			return;
 	GROW(p->items, p->n_items, p->items_cap);
-	p->items[p->n_items++] = (struct item){d, diff_id};
+	p->items[p->n_items++] = (struct item){.d = d, .diff_id = diff_id};
 }
 
 static void collect_items(struct push *p)
@@ -168,6 +209,10 @@ static void collect_items(struct push *p)
 		}
 		add_item(p, &m->config, NULL);
 	}
+	/* An index names its parts by their digests, which must stay. */
+	for (size_t i = 0; i < p->n_items && p->n_documents == 1; i++)
+		if (p->options->compression != PUSH_COMPRESSION_NONE && push_layer_is_plain(p->items[i].d))
+			p->items[i].compress = p->compresses = true;
 }
 
 /* -- other repositories ---------------------------------------------------------------------------------------- */
@@ -224,6 +269,46 @@ static void fail(struct push *p, struct err *e)
 	shared_progress_stop(&p->shared);
 }
 
+/* Whoever watches knows the layer by the blob that is here. */
+struct renamed_progress {
+	const struct progress *out;
+	struct blob_short_id id;
+};
+
+static void renamed_update(void *user, const char *id, enum progress_phase phase, uint64_t done,
+			   uint64_t total)
+{
+	struct renamed_progress *r = user;
+	r->out->update(r->out->user, r->id.s, phase, done, total);
+}
+
+static bool renamed_cancelled(void *user)
+{
+	struct renamed_progress *r = user;
+	return r->out->cancelled(r->out->user);
+}
+
+static struct err *compress_and_push(struct push *p, struct http_client *client, struct item *item)
+{
+	struct renamed_progress r = {.out = p->blobs.progress, .id = blob_short_id(&item->d->digest)};
+	struct progress progress = {.update = renamed_update, .cancelled = renamed_cancelled, .user = &r};
+	const struct push_blob blobs = {p->store, p->registry, &progress};
+	bool oci = str_eq(p->documents[0].manifest->media_type, MEDIA_OCI_MANIFEST);
+	_cleanup_spool_ struct spool *spool = NULL;
+	bool there = false;
+
+	TRY(push_compress_layer(p->store, item->d, oci,
+				p->options->compression == PUSH_COMPRESSION_ZSTD ? COMPRESSION_ZSTD
+										 : COMPRESSION_GZIP,
+				p->options->compression_level, &progress, &spool, &item->compressed));
+	const struct descriptor *to = &item->compressed;
+	TRY(push_blob_exists(&blobs, client, to, NULL, &there));
+	if (!there)
+		TRY(push_blob_file(&blobs, client, to, spool->fd));
+	renamed_update(&r, r.id.s, there ? PROGRESS_EXISTS : PROGRESS_DONE, to->size, to->size);
+	return NULL;
+}
+
 static void run_items(void *user, struct http_client *client, struct err *failed)
 {
 	struct push *p = user;
@@ -232,10 +317,11 @@ static void run_items(void *user, struct http_client *client, struct err *failed
 	if (failed)
 		fail(p, failed);
 	while (!p->error && p->next_item < p->n_items) {
-		const struct item *item = &p->items[p->next_item++];
-		_cleanup_free_ char *mount = find_mount(p, item);
+		struct item *item = &p->items[p->next_item++];
+		_cleanup_free_ char *mount = item->compress ? NULL : find_mount(p, item);
 		pthread_mutex_unlock(&p->mutex);
-		struct err *e = push_blob(&p->blobs, client, item->d, mount);
+		struct err *e = item->compress ? compress_and_push(p, client, item)
+					       : push_blob(&p->blobs, client, item->d, mount);
 		pthread_mutex_lock(&p->mutex);
 		if (e)
 			fail(p, e);
@@ -292,6 +378,27 @@ static struct err *is_up_to_date(struct push *p, bool *ret)
 	return e;
 }
 
+/* The manifest with the layers as they were sent. */
+static struct err *rewrite_document(struct push *p)
+{
+	struct document *one = &p->documents[0];
+	const struct manifest *m = one->manifest;
+	_cleanup_free_ struct descriptor *layers = xnew_array(struct descriptor, m->n_entries);
+	char *data;
+
+	for (size_t k = 0; k < m->n_entries; k++) {
+		layers[k] = m->entries[k];
+		for (size_t i = 0; i < p->n_items; i++)
+			if (p->items[i].compress &&
+			    digest_equal(&p->items[i].d->digest, &m->entries[k].digest))
+				layers[k] = p->items[i].compressed;
+	}
+	TRY(push_compressed_manifest(one->data, one->size, m, layers, &data, &one->size, &one->digest));
+	free(one->data);
+	one->data = data;
+	return NULL;
+}
+
 static struct err *put_documents(struct push *p)
 {
 	for (size_t i = 0; i < p->n_documents; i++) {
@@ -324,6 +431,8 @@ static struct err *push(struct push *p, struct push_result *ret)
 				      .insecure = o->insecure,
 				      .push = true,
 				      .ca_file = o->ca_file,
+				      .cert_dir = o->cert_dir,
+				      .auth_file = o->auth_file,
 				      .progress = &p->shared.progress};
 	_cleanup_free_ char *name = reference_string(p->ref);
 	bool up_to_date = false;
@@ -334,12 +443,16 @@ static struct err *push(struct push *p, struct push_result *ret)
 	TRY(registry_open(p->ref->domain, p->ref->path, &ro, &p->registry));
 	TRY(registry_client_new(p->registry, &p->client));
 	TRY(is_up_to_date(p, &up_to_date));
+	if (p->compresses) /* its manifest will be another one */
+		up_to_date = false;
 	if (up_to_date) {
 		for (size_t i = 0; i < p->n_items; i++)
 			update(p, blob_short_id(&p->items[i].d->digest).s, PROGRESS_EXISTS,
 			       p->items[i].d->size, p->items[i].d->size);
 	} else {
 		TRY(push_items(p));
+		if (p->compresses)
+			TRY(rewrite_document(p));
 		TRY(put_documents(p));
 	}
 	TRY(sign_documents(p));

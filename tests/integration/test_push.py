@@ -67,6 +67,61 @@ def test_default_tag_and_all_tags(t):
     fails(t, "push", f"{server.host}/app@sha256:{'0' * 64}", says="cannot push a digest: name a tag")
 
 
+def test_all_tags_are_pulled(t):
+    """pull --all-tags gets each tag of the repository and nothing else; naming a tag as well is an error."""
+    server = FaultServer(t, lambda r: Answer(200, json.dumps({"name": "app", "tags": ["a", "b"]}).encode()) if "/tags/list" in r.path else None)
+    for tag in ("a", "b"):
+        server.add_image("app", tag, [{"a": tag.encode()}])
+    server.add_image("other", "a", [{"a": b"other"}])
+    assert havre(t, "pull", "-aq", f"{server.host}/app").out.splitlines() == [f"{server.host}/app:{tag}" for tag in "ab"]
+    assert sorted(havre(t, "images", "--format", "{{.Repository}}:{{.Tag}}").out.split()) == [f"{server.host}/app:{tag}" for tag in "ab"]
+    r = havre(t, "pull", "-a", f"{server.host}/app:a", check=False)
+    assert r.rc == 1 and "--all-tags" in r.err, r
+
+
+def test_plain_layers_are_sent_compressed(t):
+    """A layer that import left uncompressed is gzip or zstd in the registry, the same each time, and the peer unpacks it; --compression-format
+    none sends it as it is."""
+    registry = start_registry(t)
+    name = f"{registry.host}/app:v1"
+    archive = t.tmp / "root.tar"
+    t.run(["tar", "-cf", archive, "-C", t.busybox_rootfs(), "."])
+    havre(t, "import", archive, name)
+    first = havre(t, "push", name).out.splitlines()
+    layer, = registry.manifest("app", "v1")["layers"]
+    assert layer["mediaType"].endswith(".tar+gzip") and layer["size"] < archive.stat().st_size * 3 // 4, layer
+    again = havre(t, "push", name).out.splitlines()
+    assert again[-1] == first[-1] and "Layer already exists" in again[-2], (first, again)
+    t.run(["skopeo", "--insecure-policy", "copy", "-q", "--src-tls-verify=false", f"docker://{name}", f"oci:{t.tmp}/layout:v1"])
+    t.run(["umoci", "unpack", "--image", f"{t.tmp}/layout:v1", f"{t.tmp}/bundle"])
+    assert (t.tmp / "bundle/rootfs/bin/busybox").exists()
+    havre(t, "push", "-q", "--compression-format", "zstd", "--compression-level", "12", name)
+    assert registry.manifest("app", "v1")["layers"][0]["mediaType"].endswith(".tar+zstd")
+    havre(t, "push", "-q", "--compression-format", "none", name)
+    assert registry.manifest("app", "v1")["layers"][0]["mediaType"].endswith(".tar")
+    r = havre(t, "push", "--compression-level", "12", name, check=False)
+    assert r.rc == 1 and "1 to 9" in r.err, r
+    assert not os.listdir(t.root / "images/ingest")
+
+
+def test_push_one_platform(t):
+    """push --platform sends that image of an index alone, and says so when it is not here."""
+    machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)
+    source, server = FaultServer(t), PushServer(t)
+    ours, theirs = source.add_image("app", "ours", [{"a": b"1"}]), source.add_image("app", "theirs", [{"a": b"2"}], architecture="s390x")
+    source.manifests["app", "v1"] = (reg.OCI_INDEX, index_of([(machine, ours), ("s390x", theirs)]))
+    name = f"{server.host}/app:v1"
+    havre(t, "pull", "-q", f"{source.host}/app:v1")
+    havre(t, "tag", f"{source.host}/app:v1", name)
+    havre(t, "push", "-q", "--platform", f"linux/{machine}", name)
+    assert server.manifests["app", "v1"] == (reg.OCI_MANIFEST, ours)
+    r = havre(t, "push", "--platform", "linux/s390x", name, check=False)
+    assert r.rc == 1 and "linux/s390x is not here" in r.err, r
+    havre(t, "pull", "-q", "--platform", "linux/s390x", f"{source.host}/app:theirs")
+    havre(t, "push", "-q", "--platform", "linux/s390x", name)
+    assert server.manifests["app", "v1"] == (reg.OCI_MANIFEST, theirs)
+
+
 def test_mount_from_another_repository(t):
     """Layers that were pulled from another repository of the registry are not sent again."""
     registry = start_registry(t)

@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "commands.h"
 #include "embedded.h"
+#include "images/remote.h"
 #include "name_choice.h"
 #include "pull.h"
 #include "registry_flags.h"
@@ -12,7 +13,7 @@
 struct pull_flags {
 	struct registry_flags registry;
 	const char *platform, *signature_policy;
-	bool quiet;
+	bool quiet, all_tags;
 	int64_t parallel;
 };
 
@@ -69,6 +70,28 @@ static struct err *pull(const struct invocation *in, struct store *s, const stru
 	return NULL;
 }
 
+/* One after the other, as docker does: layers that they share are there for the second. */
+static struct err *pull_all(const struct invocation *in, struct store *s, const struct pull_flags *f,
+			    const struct reference *r)
+{
+	_cleanup_free_ char *location = xasprintf("docker://%s/%s", r->domain, r->path);
+	_cleanup_free_ char *username = NULL, *repository = NULL;
+	_cleanup_strv_ char **tags = NULL;
+	struct transport_options o;
+
+	TRY(registry_flags_options(in, &f->registry, &username, &o));
+	TRY(remote_tags(location, &o, &repository, &tags));
+	if (strv_len(tags) == 0)
+		return err_new(ERR_NOT_FOUND, "repository %s/%s has no tags", r->domain, r->path);
+	STRV_FOREACH (tag, tags) {
+		_cleanup_free_ char *name = xasprintf("%s/%s:%s", r->domain, r->path, *tag);
+		_cleanup_reference_ struct reference one = REFERENCE_NONE;
+		TRY(reference_parse(name, &one));
+		TRY(pull(in, s, f, &one));
+	}
+	return NULL;
+}
+
 static struct err *run(struct invocation *in, int *ret_status)
 {
 	const struct pull_flags *f = in->options;
@@ -78,11 +101,11 @@ static struct err *run(struct invocation *in, int *ret_status)
 	if (f->registry.credentials && !strchr(f->registry.credentials, ':'))
 		return usage_error(in, "--creds: the form is USER:PASSWORD");
 	TRY(reference_parse(in->args[0], &r));
-	if (!f->quiet && !reference_has_tag(in->args[0]))
+	if (!f->quiet && !f->all_tags && !reference_has_tag(in->args[0]))
 		puts("Using default tag: latest");
 	fflush(stdout);
 	TRY(cli_store(&s));
-	return pull(in, s, f, &r);
+	return f->all_tags ? pull_all(in, s, f, &r) : pull(in, s, f, &r);
 }
 
 /* A name without a registry may be several; the first one that can be pulled counts. */
@@ -94,8 +117,10 @@ static struct err *run_names(struct invocation *in, int *ret_status)
 	struct err *e = NULL;
 	bool asked;
 
+	if (f->all_tags && reference_has_tag(what))
+		return usage_error(in, "--all-tags: a tag or digest cannot be named as well");
 	TRY(cli_choose_names(what, f->quiet, &names, &asked));
-	if (!f->quiet && !reference_has_tag(what))
+	if (!f->quiet && !f->all_tags && !reference_has_tag(what))
 		puts("Using default tag: latest");
 	STRV_FOREACH (name, names) {
 		_cleanup_reference_ struct reference r = REFERENCE_NONE;
@@ -127,10 +152,8 @@ static const struct flag flags[] = {
 	 .metavar = "file", .help = "Ask this signature policy instead of the usual one", .values = "@file"},
 	REGISTRY_FLAGS_REACH(struct pull_flags, registry, ""),
 	REGISTRY_FLAGS_FILES(struct pull_flags, registry, ""),
-	{.kind = FLAG_BOOL,
-	 .name = "all-tags",
-	 .letter = 'a',
-	 .refusal = "pulling all tags comes later; pull them by name"},
+	{FLAG_BOOL_FIELD(struct pull_flags, all_tags), .name = "all-tags", .letter = 'a',
+	 .help = "Pull every tag of the repository"},
 	{.kind = FLAG_BOOL,
 	 .name = "disable-content-trust",
 	 .traits = FLAG_HIDDEN,

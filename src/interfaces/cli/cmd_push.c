@@ -7,32 +7,47 @@
 #include "commands.h"
 #include "images/push.h"
 #include "pull.h"
+#include "registry_flags.h"
 #include "signer.h"
 
 struct push_flags {
 	struct signer_flags signer;
-	const char *credentials, *ca_file;
-	bool all_tags, quiet, tls_verify;
-	int64_t parallel;
+	struct registry_flags registry;
+	const char *platform, *compression_format;
+	bool all_tags, quiet;
+	int64_t parallel, compression_level;
 };
 
-static struct err *push(struct store *s, const struct push_flags *f, const struct reference *r)
+static enum push_compression compression(const char *name)
+{
+	return str_eq(name, "zstd")   ? PUSH_COMPRESSION_ZSTD
+	       : str_eq(name, "none") ? PUSH_COMPRESSION_NONE
+				      : PUSH_COMPRESSION_GZIP;
+}
+
+static struct err *push(const struct invocation *in, struct store *s, const struct push_flags *f,
+			const struct reference *r)
 {
 	_cleanup_progress_display_ struct progress_display *display =
 		progress_display_new(STDOUT_FILENO, PROGRESS_PUSH, f->quiet, NULL);
-	_cleanup_free_ char *username =
-		f->credentials ? xstrndup(f->credentials, strcspn(f->credentials, ":")) : NULL;
+	_cleanup_free_ char *username = NULL;
 	struct push_options o = {
-		.username = username,
-		.password = username ? f->credentials + strlen(username) + 1 : NULL,
-		.insecure = !f->tls_verify,
-		.ca_file = f->ca_file,
+		.insecure = !f->registry.tls_verify,
+		.ca_file = f->registry.ca_file,
+		.cert_dir = f->registry.cert_dir,
+		.auth_file = f->registry.auth_file,
+		.compression = compression(f->compression_format),
+		.compression_level = (int)f->compression_level,
 		.parallel = (unsigned)f->parallel,
 		.progress = progress_display_callbacks(display),
 	};
 	_cleanup_free_ char *passphrase = NULL;
 	struct push_result result;
 
+	TRY(registry_flags_credentials(in, &f->registry, &username, &o.password));
+	o.username = username;
+	if (f->platform)
+		TRY(platform_parse(f->platform, &o.platform));
 	TRY(signer_from_flags(&f->signer, &o.signer, &passphrase));
 
 	interrupt_catch();
@@ -76,7 +91,8 @@ static struct err *repository_names(struct store *s, const struct reference *r, 
 	return NULL;
 }
 
-static struct err *push_all(struct store *s, const struct push_flags *f, const struct reference *r)
+static struct err *push_all(const struct invocation *in, struct store *s, const struct push_flags *f,
+			    const struct reference *r)
 {
 	_cleanup_strv_ char **names = NULL;
 
@@ -88,7 +104,7 @@ static struct err *push_all(struct store *s, const struct push_flags *f, const s
 	STRV_FOREACH (name, names) {
 		_cleanup_reference_ struct reference one = REFERENCE_NONE;
 		TRY(reference_parse(*name, &one));
-		TRY(push(s, f, &one));
+		TRY(push(in, s, f, &one));
 	}
 	return NULL;
 }
@@ -100,8 +116,10 @@ static struct err *run(struct invocation *in, int *ret_status)
 	bool tag_given = reference_has_tag(in->args[0]);
 	struct store *s;
 
-	if (f->credentials && !strchr(f->credentials, ':'))
+	if (f->registry.credentials && !strchr(f->registry.credentials, ':'))
 		return usage_error(in, "--creds: the form is USER:PASSWORD");
+	if (f->compression_level > 9 && !str_eq(f->compression_format, "zstd"))
+		return usage_error(in, "--compression-level: gzip has the levels 1 to 9");
 	if (f->all_tags && tag_given)
 		return usage_error(in, "--all-tags: a tag cannot be named as well");
 	TRY(reference_parse(in->args[0], &r));
@@ -111,31 +129,29 @@ static struct err *run(struct invocation *in, int *ret_status)
 		printf("The push refers to repository [%s/%s]\n", r.domain, r.path);
 	fflush(stdout);
 	TRY(cli_store(&s));
-	return f->all_tags ? push_all(s, f, &r) : push(s, f, &r);
+	return f->all_tags ? push_all(in, s, f, &r) : push(in, s, f, &r);
 }
 
 static const struct flag flags[] = {
 	{FLAG_BOOL_FIELD(struct push_flags, all_tags), .name = "all-tags", .letter = 'a',
 	 .help = "Push every tag of the repository that is here"},
-	{FLAG_STRING_FIELD(struct push_flags, ca_file), .name = "ca-file", .metavar = "file",
-	 .help = "Trust the certificate authorities in this file too", .values = "@file"},
-	{FLAG_STRING_FIELD(struct push_flags, credentials), .name = "creds", .metavar = "user:password",
-	 .help = "Credentials for the registry (default: the credential files)"},
+	{FLAG_CHOICE_FIELD(struct push_flags, compression_format), .name = "compression-format",
+	 .values = "gzip zstd none", .help = "How layers that are kept uncompressed are sent (gzip)"},
+	{FLAG_INT_FIELD(struct push_flags, compression_level), .name = "compression-level", .min = 1,
+	 .max = 22, .help = "How hard to try: 1 to 9, with zstd to 22"},
 	{FLAG_INT_FIELD(struct push_flags, parallel), .name = "parallel", .min = 0, .max = 16,
 	 .help = "Layers to upload at a time (0: the default)"},
 	{FLAG_BOOL_FIELD(struct push_flags, quiet), .name = "quiet", .letter = 'q',
 	 .help = "Print the image's name only"},
 	SIGNER_FLAGS(struct push_flags),
-	{FLAG_BOOL_FIELD(struct push_flags, tls_verify), .name = "tls-verify",
-	 .help = "Require HTTPS with a valid certificate (not for this machine's own registry)"},
+	REGISTRY_FLAGS_REACH(struct push_flags, registry, ""),
+	REGISTRY_FLAGS_FILES(struct push_flags, registry, ""),
 	{.kind = FLAG_BOOL,
 	 .name = "disable-content-trust",
 	 .traits = FLAG_HIDDEN,
 	 .refusal = "docker's content trust is not part of havre"},
-	{.kind = FLAG_STRING,
-	 .name = "platform",
-	 .refusal =
-		 "choosing one platform of an image comes later; the index is pushed when all of it is here"},
+	{FLAG_STRING_FIELD(struct push_flags, platform), .name = "platform", .metavar = "os/arch",
+	 .help = "Push only the image for this platform (linux/arm64)"},
 	{0},
 };
 
@@ -148,12 +164,14 @@ const struct command cmd_push = {
 		"are not sent again, nor are those that it has in another repository which they were pulled "
 		"from.\n\n"
 		"An image of several platforms is pushed whole when all of it is here, and otherwise as the "
-		"image of the platform that is. Layers that may not be distributed stay where they are.",
+		"image of the platform that is. Layers that may not be distributed stay where they are.\n\n"
+		"Layers that are kept uncompressed, as those of commit and import, are sent compressed; "
+		"the manifest there names them so.",
 	.examples = "PROGRAM tag app:1.2 localhost:5000/team/app:1.2\nPROGRAM push "
 		    "localhost:5000/team/app:1.2",
 	.flags = flags,
 	.options_size = sizeof(struct push_flags),
-	.defaults = &(const struct push_flags){.tls_verify = true},
+	.defaults = &(const struct push_flags){.registry = REGISTRY_FLAGS_DEFAULT},
 	.min_args = 1,
 	.max_args = 1,
 	.args_values = "!images",
