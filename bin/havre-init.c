@@ -3,10 +3,12 @@
  * orphaned into its care, and ends as the program ends (its code, or 128 + the signal).
  *
  *   havre-init [--] PROGRAM [ARGUMENT…]
+ *   havre-init --                         the sandbox of a pod: no program, until it is told to end
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -48,6 +50,18 @@ static int reap(pid_t program)
 	return code;
 }
 
+/* Does nothing but reap, also the processes of a pod that shares its pid namespace. */
+static int keep(const sigset_t *set)
+{
+	while (1) {
+		int signum = sigwaitinfo(set, NULL);
+		if (signum == SIGCHLD)
+			(void)reap(-1);
+		else if (signum == SIGTERM || signum == SIGINT || signum == SIGQUIT)
+			return 0;
+	}
+}
+
 int main(int argc, char **argv)
 {
 	sigset_t set, old;
@@ -56,7 +70,8 @@ int main(int argc, char **argv)
 	argv++;
 	if (*argv && strcmp(*argv, "--") == 0)
 		argv++;
-	if (argc < 2 || !*argv) {
+	bool sandbox = argc == 2 && !*argv;
+	if (argc < 2 || (!*argv && !sandbox)) {
 		dprintf(2, "usage: havre-init [--] PROGRAM [ARGUMENT...]\n");
 		return 125;
 	}
@@ -66,6 +81,8 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
 		sigdelset(&set, faults[i]);
 	sigprocmask(SIG_SETMASK, &set, &old);
+	if (sandbox)
+		return keep(&set);
 	if (pipe2(report, O_CLOEXEC) < 0) {
 		fail("cannot start", *argv);
 		return 125;

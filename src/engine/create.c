@@ -10,6 +10,7 @@
 #include "images/snapshot.h"
 #include "namespace_join.h"
 #include "network/join.h"
+#include "pod.h"
 #include "private.h"
 #include "secret.h"
 #include "security.h"
@@ -351,7 +352,7 @@ static struct err *check_rootfs(const struct container_spec *s)
 	if (!S_ISDIR(st.st_mode) || str_eq(s->rootfs, "/"))
 		return err_new(ERR_INVALID, "cannot use %s as a root file system: it is %s", s->rootfs,
 			       S_ISDIR(st.st_mode) ? "this machine's" : "no directory");
-	if (strv_len(s->entrypoint) + strv_len(s->command) == 0)
+	if (strv_len(s->entrypoint) + strv_len(s->command) == 0 && !s->pod_share)
 		return err_new(ERR_INVALID, "no command given, and a directory names none");
 	return NULL;
 }
@@ -391,6 +392,8 @@ struct err *container_create(struct engine *e, const struct container_spec *s, c
 	id_generate(id);
 	c = container_new(e, id);
 	TRY(container_spec_from_json(copy, c->spec));
+	if (c->spec->pod)
+		TRY(pod_join(e, c->spec));
 	TRY(check_modes(c->spec));
 	TRY(namespaces_check(e, c->spec));
 	TRY(volumes_from(e, c->spec));

@@ -54,6 +54,9 @@ _must_check_ struct err *monitor_wait_gone(const char *run_dir, int timeout_ms);
 /* -- state.c --- */
 _must_check_ struct err *container_insert(struct engine *e, struct container *c);
 _must_check_ struct err *container_by_id(struct engine *e, const char *id, struct container **ret);
+/* Containers, or the sandboxes of pods. */
+_must_check_ struct err *container_list_kind(struct engine *e, bool all, bool sandboxes,
+					     struct container ***ret, size_t *ret_n);
 bool container_row_exists(struct engine *e, const char *id, struct err **ret_err);
 struct container *container_new(struct engine *e, const char *id);
 
@@ -68,6 +71,9 @@ _must_check_ struct err *container_kill_and_wait(struct engine *e, struct contai
 /* -- remove.c --- */
 /* Row first, then everything else; under the lock, not running. */
 _must_check_ struct err *container_destroy(struct engine *e, struct container *c, bool volumes);
+/* container_remove, for sandboxes of pods, too. */
+_must_check_ struct err *container_remove_any(struct engine *e, struct container *c, bool force,
+					      bool volumes);
 /* Directories and snapshots without a row (E1). */
 _must_check_ struct err *engine_collect_garbage(struct engine *e);
 
@@ -125,8 +131,8 @@ struct spec_input {
 	unsigned rows, cols;
 	struct start_fds *fds; /* gets mounts that are made for it; joined namespaces are in it. NULL: none */
 	const char *shm;       /* path of a mount that becomes /dev/shm; NULL: its own */
-	const char *netns;   /* path of a network namespace to join; NULL: a new one, or the host's */
-	const char *etc_dir; /* of hosts, hostname and resolv.conf; NULL: the container's own */
+	const char *netns;     /* path of a network namespace to join; NULL: a new one, or the host's */
+	const char *etc_dir;   /* of hosts, hostname and resolv.conf; NULL: the container's own */
 };
 _must_check_ struct err *spec_generate(const struct spec_input *in, struct json **ret);
 /* Options of a mount that would fail at start. */

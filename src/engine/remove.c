@@ -9,6 +9,7 @@
 #include "base/timestamp.h"
 #include "image_mount.h"
 #include "images/snapshot.h"
+#include "pod.h"
 #include "private.h"
 
 #define GONE_TIMEOUT_MS 10000
@@ -72,6 +73,14 @@ struct err *container_destroy(struct engine *e, struct container *c, bool volume
 }
 
 struct err *container_remove(struct engine *e, struct container *c, bool force, bool volumes)
+{
+	if (is_sandbox(c))
+		return err_new(ERR_STATE, "%s is the sandbox of a pod; remove the pod with `pod rm`",
+			       c->name);
+	return container_remove_any(e, c, force, volumes);
+}
+
+struct err *container_remove_any(struct engine *e, struct container *c, bool force, bool volumes)
 {
 	_cleanup_fd_ int lock = -1;
 	struct err *error;

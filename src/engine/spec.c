@@ -123,6 +123,8 @@ char *spec_hostname(const struct container *c)
 {
 	if (c->spec->hostname)
 		return xstrdup(c->spec->hostname);
+	if (c->spec->pod_share)
+		return xstrndup(c->name, 63);
 	if (str_eq(c->spec->network, "host") || str_eq(c->spec->uts_mode, "host")) {
 		struct utsname u;
 		if (uname(&u) == 0)

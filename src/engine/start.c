@@ -12,6 +12,7 @@
 #include "namespace_join.h"
 #include "network/join.h"
 #include "network/undo.h"
+#include "pod.h"
 #include "private.h"
 #include "spec.h"
 
@@ -302,6 +303,8 @@ struct err *container_start(struct engine *e, struct container *c, const struct 
 	_cleanup_fd_ int lock = -1;
 	bool orphaned;
 
+	if (c->spec->pod)
+		TRY(pod_start_sandbox(e, c->spec->pod));
 	TRY(container_lock(e, c, &lock));
 	if (c->status == CONTAINER_RUNNING)
 		return err_new(ERR_STATE, "container %s is already running", c->name);

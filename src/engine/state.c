@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "network/join.h"
+#include "pod.h"
 #include "private.h"
 
 static const char *const schema[] = {
@@ -257,6 +258,12 @@ struct err *container_find(struct engine *e, const char *what, struct container 
 
 struct err *container_list(struct engine *e, bool all, struct container ***ret, size_t *ret_n)
 {
+	return container_list_kind(e, all, false, ret, ret_n);
+}
+
+struct err *container_list_kind(struct engine *e, bool all, bool sandboxes, struct container ***ret,
+				size_t *ret_n)
+{
 	struct db *db;
 	_cleanup_db_stmt_ struct db_stmt *stmt = NULL;
 	struct container **list = NULL;
@@ -283,7 +290,7 @@ struct err *container_list(struct engine *e, bool all, struct container ***ret, 
 			error = container_derive(e, c, &orphaned);
 		if (!error && orphaned)
 			error = container_recover(e, c);
-		if (!error && c->status != CONTAINER_REMOVING &&
+		if (!error && c->status != CONTAINER_REMOVING && is_sandbox(c) == sandboxes &&
 		    (all || c->status == CONTAINER_RUNNING || c->status == CONTAINER_PAUSED))
 			list[kept++] = c;
 		else

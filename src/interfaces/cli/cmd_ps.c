@@ -9,7 +9,7 @@
 #include "engine/network.h"
 
 struct ps_flags {
-	bool all, latest, no_trunc, quiet, size;
+	bool all, latest, no_trunc, quiet, size, pod;
 	int64_t last;
 	char **filters;
 	const char *format;
@@ -121,6 +121,16 @@ static struct json *row_of(struct engine *e, const struct container *c, const st
 	json_set_string(row, "Mounts", mounts);
 	json_set_string(row, "Names", c->name);
 	json_set_string(row, "Networks", networks);
+	const char *pod = c->spec && c->spec->pod ? c->spec->pod : "";
+	json_set_string(row, "Pod", f->no_trunc || !*pod ? pod : short_id(pod));
+	if (f->pod || (f->format && strstr(f->format, ".PodName"))) {
+		_cleanup_container_ struct container *sandbox = NULL;
+		if (*pod)
+			err_free(container_find(e, pod, &sandbox));
+		json_set_string(row, "PodName", sandbox ? sandbox->name : "");
+	} else {
+		json_set_string(row, "PodName", "");
+	}
 	json_set_string(row, "Ports", ports ? ports : "");
 	json_set_string(row, "RunningFor", running_for);
 	bool sized = f->size || (f->format && strstr(f->format, ".Size"));
@@ -208,6 +218,12 @@ static bool match_volume(const void *object, const char *value)
 	return false;
 }
 
+static bool match_pod(const void *object, const char *value)
+{
+	const struct container *c = object;
+	return c->spec && c->spec->pod && str_starts(c->spec->pod, value);
+}
+
 static bool match_network(const void *object, const char *value)
 {
 	return str_eq(network_of(object), value);
@@ -248,7 +264,7 @@ static bool matches(const struct filters *f, const struct container *c)
 	} rules[] = {
 		{"id", match_id},           {"name", match_name},         {"status", match_status},
 		{"exited", match_exited},   {"ancestor", match_ancestor}, {"volume", match_volume},
-		{"network", match_network},
+		{"network", match_network}, {"pod", match_pod},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rules); i++)
@@ -293,16 +309,33 @@ static char *label_of(void *user, size_t row, const char *key)
 }
 
 static const struct format_field fields[] = {
-	{"Command", "COMMAND"}, {"CreatedAt", "CREATED AT"}, {"ID", "CONTAINER ID"},
-	{"Image", "IMAGE"},     {"Labels", "LABELS"},        {"LocalVolumes", "LOCAL VOLUMES"},
-	{"Mounts", "MOUNTS"},   {"Names", "NAMES"},          {"Networks", "NETWORKS"},
-	{"Ports", "PORTS"},     {"RunningFor", "CREATED"},   {"Size", "SIZE"},
-	{"State", "STATE"},     {"Status", "STATUS"},        {0},
+	{"Command", "COMMAND"},
+	{"CreatedAt", "CREATED AT"},
+	{"ID", "CONTAINER ID"},
+	{"Image", "IMAGE"},
+	{"Labels", "LABELS"},
+	{"LocalVolumes", "LOCAL VOLUMES"},
+	{"Mounts", "MOUNTS"},
+	{"Names", "NAMES"},
+	{"Networks", "NETWORKS"},
+	{"Pod", "POD ID"},
+	{"PodName", "PODNAME"},
+	{"Ports", "PORTS"},
+	{"RunningFor", "CREATED"},
+	{"Size", "SIZE"},
+	{"State", "STATE"},
+	{"Status", "STATUS"},
+	{0},
 };
 static const struct format_table table_with_sizes = {
 	.fields = fields,
 	.columns = "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}"
 		   "\t{{.Size}}",
+};
+static const struct format_table table_with_pods = {
+	.fields = fields,
+	.columns = "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}"
+		   "\t{{.Pod}}\t{{.PodName}}",
 };
 static const struct format_table table = {
 	.fields = fields,
@@ -316,7 +349,7 @@ static struct err *run(struct invocation *in, int *ret_status)
 	_cleanup_filters_ struct filters filters = {0};
 	_cleanup_(list_release) struct list l = {0};
 
-	TRY(filters_parse(f->filters, "ancestor before exited id label name network since status volume",
+	TRY(filters_parse(f->filters, "ancestor before exited id label name network pod since status volume",
 			  &filters));
 	TRY(check_status_filters(&filters));
 	int64_t last = f->latest ? 1 : f->last;
@@ -334,7 +367,11 @@ static struct err *run(struct invocation *in, int *ret_status)
 	_cleanup_json_ struct json *rows = json_new_array();
 	for (size_t i = 0; i < l.n; i++)
 		json_append(rows, row_of(e, l.items[i], f));
-	return format_rows(f->format, f->size ? &table_with_sizes : &table, rows, label_of, &l);
+	return format_rows(f->format,
+			   f->pod    ? &table_with_pods
+			   : f->size ? &table_with_sizes
+				     : &table,
+			   rows, label_of, &l);
 }
 
 static const struct flag flags[] = {
@@ -343,7 +380,7 @@ static const struct flag flags[] = {
 	{FLAG_LIST_FIELD(struct ps_flags, filters), .name = "filter", .letter = 'f', .metavar = "key=value",
 	 .help = "Show only what matches (name, id, status, label, ancestor, exited, before, since, volume, "
 		 "network)",
-	 .values = "ancestor= before= exited= id= label= name= network= since= status= volume="},
+	 .values = "ancestor= before= exited= id= label= name= network= pod= since= status= volume="},
 	{FLAG_STRING_FIELD(struct ps_flags, format), .name = "format", .metavar = "template",
 	 .help = "Print with a template ({{.Names}}), as \"table TEMPLATE\", or as json",
 	 .values = "json table"},
@@ -352,6 +389,8 @@ static const struct flag flags[] = {
 	{FLAG_BOOL_FIELD(struct ps_flags, latest), .name = "latest", .letter = 'l',
 	 .help = "Show the last one made"},
 	{FLAG_BOOL_FIELD(struct ps_flags, no_trunc), .name = "no-trunc", .help = "Shorten nothing"},
+	{FLAG_BOOL_FIELD(struct ps_flags, pod), .name = "pod", .letter = 'p',
+	 .help = "Show the pods they are in"},
 	{FLAG_BOOL_FIELD(struct ps_flags, quiet), .name = "quiet", .letter = 'q', .help = "Print ids only"},
 	{FLAG_BOOL_FIELD(struct ps_flags, size), .name = "size", .letter = 's',
 	 .help = "Show how much they have written"},

@@ -8,6 +8,7 @@
 #include "base/fd.h"
 #include "base/memory.h"
 #include "commands.h"
+#include "engine/pod.h"
 #include "make.h"
 
 struct run_flags {
@@ -79,6 +80,36 @@ static struct err *remove_named(struct engine *e, const char *name)
 	return error;
 }
 
+/* --pod new:NAME: with what belongs to the pod and not to one of its containers. */
+static struct err *make_pod(struct engine *e, struct container_spec *s)
+{
+	_cleanup_container_ struct container *pod = NULL;
+	_cleanup_strv_ char **warnings = NULL;
+	char *share[] = {(char *)"ipc", (char *)"net", (char *)"uts", NULL};
+	struct container_spec p = {.name = s->pod + strlen("new:"),
+				   .pod_share = share,
+				   .network = s->network,
+				   .networks = s->networks,
+				   .publish = s->publish,
+				   .publish_all = s->publish_all,
+				   .hostname = s->hostname};
+	struct err *error = pod_create(e, &p, &warnings, &pod);
+
+	STRV_FOREACH (w, warnings)
+		cli_warn("%s", *w);
+	TRY(error);
+	strv_free(s->networks);
+	strv_free(s->publish);
+	free(s->network);
+	free(s->hostname);
+	free(s->pod);
+	s->networks = s->publish = NULL;
+	s->network = s->hostname = NULL;
+	s->publish_all = false;
+	s->pod = xstrdup(pod->id);
+	return NULL;
+}
+
 static struct err *make(struct engine *e, const struct create_options *o, struct container_spec *s,
 			struct container **ret)
 {
@@ -89,6 +120,8 @@ static struct err *make(struct engine *e, const struct create_options *o, struct
 		TRY(cli_ensure_image(e, s, o->quiet, &image));
 	if (o->replace)
 		TRY(remove_named(e, o->name));
+	if (s->pod && str_starts(s->pod, "new:"))
+		TRY(make_pod(e, s));
 	struct err *failed = container_create(e, s, &warnings, ret);
 	STRV_FOREACH (w, warnings)
 		cli_warn("%s", *w);

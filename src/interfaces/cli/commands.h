@@ -34,6 +34,11 @@ extern const struct command cmd_search, cmd_generate_sigstore_key, cmd_image_sig
 extern const struct command cmd_config, cmd_context_inspect, cmd_context_ls, cmd_context_show,
 	cmd_context_use, cmd_node, cmd_plugin, cmd_service, cmd_stack, cmd_swarm, cmd_trust;
 
+/* Pods. */
+extern const struct command cmd_pod_create, cmd_pod_exists, cmd_pod_inspect, cmd_pod_kill, cmd_pod_logs,
+	cmd_pod_ls, cmd_pod_pause, cmd_pod_prune, cmd_pod_restart, cmd_pod_rm, cmd_pod_start, cmd_pod_stop,
+	cmd_pod_top, cmd_pod_unpause;
+
 /* Secrets. */
 extern const struct command cmd_secret_create, cmd_secret_exists, cmd_secret_inspect, cmd_secret_ls,
 	cmd_secret_rm;

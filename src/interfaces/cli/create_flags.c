@@ -110,6 +110,8 @@ const struct flag create_flags[] = {
 	 .help = "Limit of processes; -1: none"},
 	{FLAG_STRING_FIELD(O, platform), .name = "platform", .metavar = "os/arch",
 	 .help = "Platform of the image"},
+	{FLAG_STRING_FIELD(O, pod), .name = "pod", .metavar = "pod",
+	 .help = "Pod to run in; new:NAME makes it", .values = "!pods"},
 	{FLAG_BOOL_FIELD(O, privileged), .name = "privileged",
 	 .help = "Give all capabilities and devices, drop the confinement"},
 	{FLAG_LIST_FIELD(O, publish), .name = "publish", .letter = 'p',

@@ -10,6 +10,7 @@
 #include "commands.h"
 #include "embedded.h"
 #include "engine/network.h"
+#include "engine/pod.h"
 #include "engine/secret.h"
 
 static struct {
@@ -210,6 +211,22 @@ static void complete_secrets(const char *prefix)
 	secrets_free(list, n);
 }
 
+static void complete_pods(const char *prefix)
+{
+	struct engine *e;
+	struct container **list = NULL;
+	size_t n = 0;
+	struct err *error = cli_engine(&e);
+
+	if (!error)
+		error = pod_list(e, &list, &n);
+	for (size_t i = 0; !error && i < n; i++)
+		if (str_starts(list[i]->name, prefix))
+			puts(list[i]->name);
+	err_free(error);
+	containers_free(list, n);
+}
+
 void cli_complete(const struct program *p, const char *topic, const char *prefix)
 {
 	if (str_eq(topic, "containers"))
@@ -222,6 +239,8 @@ void cli_complete(const struct program *p, const char *topic, const char *prefix
 		complete_volumes(prefix);
 	else if (str_eq(topic, "networks"))
 		complete_networks(prefix);
+	else if (str_eq(topic, "pods"))
+		complete_pods(prefix);
 	else if (str_eq(topic, "secrets"))
 		complete_secrets(prefix);
 	else if (str_eq(topic, "objects")) {
@@ -345,6 +364,20 @@ static const struct command *const commands[] = {
 	&cmd_network_disconnect,
 	&cmd_network_rm,
 	&cmd_network_prune,
+	&cmd_pod_create,
+	&cmd_pod_start,
+	&cmd_pod_stop,
+	&cmd_pod_restart,
+	&cmd_pod_kill,
+	&cmd_pod_pause,
+	&cmd_pod_unpause,
+	&cmd_pod_rm,
+	&cmd_pod_ls,
+	&cmd_pod_inspect,
+	&cmd_pod_top,
+	&cmd_pod_logs,
+	&cmd_pod_exists,
+	&cmd_pod_prune,
 	&cmd_secret_create,
 	&cmd_secret_ls,
 	&cmd_secret_inspect,
@@ -389,6 +422,7 @@ static const struct command_group groups[] = {
 	{"image", "Manage images"},
 	{"manifest", "Make images for several platforms"},
 	{"network", "Manage networks"},
+	{"pod", "Manage pods: containers that share a network"},
 	{"secret", "Manage secrets of containers"},
 	{"system", "Manage havre"},
 	{"volume", "Manage volumes"},

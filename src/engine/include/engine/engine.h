@@ -109,6 +109,8 @@ struct container_spec {
 	int64_t cpu_rt_period_us, cpu_rt_runtime_us;
 	int memory_swappiness; /* plus 1; 0: not given */
 	bool oom_kill_disable;
+	char *pod; /* the pod it is in: its name for container_create, its id in the row (engine/pod.h) */
+	char **pod_share;       /* of a pod's sandbox, and of nothing else: net, ipc, uts, pid */
 	char *rootfs;           /* a directory that is the root, instead of an image */
 	char *timezone, *umask; /* "local" or Area/City; octal */
 	char **unset_env;       /* names of variables that are taken out, the image's too */
