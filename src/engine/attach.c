@@ -13,6 +13,7 @@
 #include "base/process.h"
 #include "base/timestamp.h"
 #include "detach_keys.h"
+#include "event.h"
 #include "private.h"
 
 struct attach {
@@ -100,6 +101,7 @@ struct err *container_attach(struct engine *e, struct container *c, const struct
 	if (c->status != CONTAINER_RUNNING)
 		return err_new(ERR_STATE, "container %s is not running", c->name);
 	TRY_WRAP(attach_connect(c, want, ret), "cannot attach to container %s", c->name);
+	event_container(e, c, "attach", NULL);
 	return NULL;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a container has written: shown, exported, made an image. */
+#include "event.h"
 #include "images/snapshot.h"
 #include "private.h"
 
@@ -82,6 +83,8 @@ struct err *container_commit(struct engine *e, struct container *c, const struct
 	if (pause)
 		TRY(container_pause(e, c, true));
 	struct err *error = snapshot_commit(store, c->id, &commit, ret_id);
+	if (!error)
+		event_container(e, c, "commit", "comment", o->message ?: "", NULL);
 	struct err *resumed = pause ? container_pause(e, c, false) : NULL;
 	/* It may have been killed, or resumed by somebody else. */
 	if (!resumed || resumed->kind == ERR_STATE || resumed->kind == ERR_NOT_FOUND || error) {
@@ -96,7 +99,9 @@ struct err *container_export(struct engine *e, struct container *c, int fd)
 	struct store *store;
 
 	TRY(engine_store(e, &store));
-	return snapshot_export(store, c->id, fd);
+	TRY(snapshot_export(store, c->id, fd));
+	event_container(e, c, "export", NULL);
+	return NULL;
 }
 
 struct err *container_changes(struct engine *e, struct container *c, struct snapshot_change **ret,

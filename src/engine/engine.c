@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "event.h"
 #include "images/archive.h"
 #include "images/pull.h"
 #include "images/short_names.h"
@@ -80,11 +81,17 @@ void engine_close(struct engine *e)
 	free(e);
 }
 
+static void observe_image(void *user, const char *action, const char *id, const char *name)
+{
+	event_other(user, "image", action, id, "name", name ? name : id, NULL);
+}
+
 struct err *engine_store(struct engine *e, struct store **ret)
 {
 	if (!e->store) {
 		_cleanup_free_ char *path = xasprintf("%s/images", e->root);
 		TRY_WRAP(store_open(path, &e->store), "cannot open the image store %s", path);
+		store_observe(e->store, observe_image, e);
 		if (!str_empty(e->storage_driver))
 			TRY(store_set_driver(e->store, e->storage_driver, e->storage_reason));
 	}

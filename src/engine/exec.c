@@ -2,7 +2,25 @@
 /* container_exec: a monitor of its own for each further process, so that its streams and its end do not depend on us. */
 #include <stdio.h>
 
+#include "event.h"
 #include "private.h"
+
+/* docker names the command in the actions; the end is the monitor's to say. */
+static void say_begin(struct engine *e, const struct container *c, const struct exec_spec *x,
+		      struct json *config)
+{
+	_cleanup_free_ char *path = event_path(e), *command = strv_join(x->command, " ");
+	_cleanup_free_ char *create = xasprintf("exec_create: %.1024s", command),
+			    *start = xasprintf("exec_start: %.1024s", command);
+	char id[65];
+
+	id_generate(id);
+	event_container(e, c, create, "execID", id, NULL);
+	event_container(e, c, start, "execID", id, NULL);
+	_cleanup_free_ char *end = event_container_line(c, "exec_die", "execID", id, NULL);
+	json_set_string(config, "events", path);
+	json_set_string(config, "exec_event", end);
+}
 
 struct err *container_exec(struct engine *e, struct container *c, const struct exec_spec *x,
 			   struct attach **ret_attach)
@@ -23,6 +41,7 @@ struct err *container_exec(struct engine *e, struct container *c, const struct e
 	json_set_string(config, "mode", "exec");
 	json_set_string(config, "id", c->id);
 	json_set_string(config, "state_root", state_root);
+	say_begin(e, c, x, config);
 	json_set_bool(config, "tty", x->tty);
 	json_set_bool(config, "stdin", x->stdin_);
 	json_set_bool(config, "stdin_once", true);

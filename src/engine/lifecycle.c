@@ -9,6 +9,7 @@
 
 #include "base/process.h"
 #include "base/timestamp.h"
+#include "event.h"
 #include "network/join.h"
 #include "private.h"
 #include "runtime/container.h"
@@ -67,7 +68,7 @@ static struct err *kill_frozen(struct engine *e, struct container *c)
 	return rt_container_kill(rt, SIGKILL, true);
 }
 
-struct err *container_kill(struct engine *e, struct container *c, int signum)
+static struct err *send_signal(struct engine *e, struct container *c, int signum)
 {
 	_cleanup_fd_ int pidfd = -1;
 
@@ -79,6 +80,16 @@ struct err *container_kill(struct engine *e, struct container *c, int signum)
 	}
 	TRY(error);
 	return signum == SIGKILL ? kill_frozen(e, c) : NULL;
+}
+
+struct err *container_kill(struct engine *e, struct container *c, int signum)
+{
+	char number[16];
+
+	TRY(send_signal(e, c, signum));
+	snprintf(number, sizeof(number), "%d", signum);
+	event_container(e, c, "kill", "signal", number, NULL);
+	return NULL;
 }
 
 /* -- wait --- */
@@ -220,7 +231,7 @@ struct err *container_kill_and_wait(struct engine *e, struct container *c)
 	/* More than once: a pause at the same moment may freeze what has just been killed. */
 	for (int i = 0; i < KILL_TIMEOUT_MS / KILL_AGAIN_MS; i++) {
 		err_free(error);
-		TRY(ignore_ended(container_kill(e, c, SIGKILL)));
+		TRY(ignore_ended(i == 0 ? container_kill(e, c, SIGKILL) : send_signal(e, c, SIGKILL)));
 		error = wait_exit(c, KILL_AGAIN_MS, &known, &code);
 		if (!error)
 			return monitor_wait_gone(c->run_dir, KILL_TIMEOUT_MS);
@@ -250,6 +261,7 @@ struct err *container_stop(struct engine *e, struct container *c, int timeout_s,
 	TRY(look_again(e, c, &gone));
 	if (gone)
 		c->status = CONTAINER_REMOVING;
+	event_container(e, c, "stop", NULL);
 	return NULL;
 }
 
@@ -260,7 +272,9 @@ struct err *container_restart(struct engine *e, struct container *c, int timeout
 		return err_new(ERR_STATE,
 			       "cannot restart container %s: it was made to be removed when it ends",
 			       c->name);
-	return container_start(e, c, NULL, NULL);
+	TRY(container_start(e, c, NULL, NULL));
+	event_container(e, c, "restart", NULL);
+	return NULL;
 }
 
 struct err *container_pause(struct engine *e, struct container *c, bool paused)
@@ -281,6 +295,7 @@ struct err *container_pause(struct engine *e, struct container *c, bool paused)
 		TRY(rt_container_resume(rt));
 		(void)unlink(marker);
 		c->status = CONTAINER_RUNNING;
+		event_container(e, c, "unpause", NULL);
 		return NULL;
 	}
 	/* The marker first: with it, whoever looks asks the freezer. */
@@ -289,6 +304,7 @@ struct err *container_pause(struct engine *e, struct container *c, bool paused)
 		return err_errno(errno, "cannot pause container %s", c->name);
 	TRY(rt_container_pause(rt));
 	c->status = CONTAINER_PAUSED;
+	event_container(e, c, "pause", NULL);
 	return NULL;
 }
 
@@ -309,7 +325,11 @@ struct err *container_rename(struct engine *e, struct container *c, const char *
 		return err_new(ERR_EXISTS, "the container name \"%s\" is already in use", bare);
 	}
 	TRY(error);
+	_cleanup_free_ char *old = xasprintf("/%s", c->name);
 	free(c->name);
 	c->name = xstrdup(bare);
+	event_container(e, c, "rename", "oldName", old, NULL);
+	if (is_up(c))
+		event_run_changed(e, c);
 	return network_renamed(e, c);
 }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/timestamp.h"
+#include "event.h"
 #include "image_mount.h"
 #include "images/snapshot.h"
 #include "pod.h"
@@ -51,6 +52,7 @@ struct err *container_destroy(struct engine *e, struct container *c, bool volume
 
 	TRY(engine_db(e, &db));
 	TRY(delete_rows(db, c->id));
+	event_container(e, c, "destroy", NULL);
 	error = engine_store(e, &store);
 	if (!error)
 		image_mounts_remove(store, c->id, c->spec);

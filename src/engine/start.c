@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/process.h"
+#include "event.h"
 #include "images/snapshot.h"
 #include "namespace_join.h"
 #include "network/join.h"
@@ -131,6 +132,8 @@ static struct err *monitor_config(struct engine *e, const struct container *c, u
 	json_set_bool(o, "stdin", s->open_stdin);
 	json_set_bool(o, "stdin_once", s->stdin_once);
 	json_set_bool(o, "memory_limit", s->memory_bytes > 0);
+	_cleanup_free_ char *events = event_path(e);
+	json_set_string(o, "events", events);
 	json_set_i64(o, "want", want);
 	json_set_u64(o, "fds", n_fds);
 	if (c->log_path) {
@@ -282,6 +285,10 @@ static struct err *start_locked(struct engine *e, struct container *c, const str
 	TRY(network_up(e, c, &net));
 	TRY_WRAP(mount_root(store, c, &rootfs), "cannot mount the root file system of container %s", c->name);
 	TRY(prepare_bundle(e, c, o, rootfs, &net, &fds));
+	TRY(event_run_write(c, &net.endpoints));
+	if (o)
+		event_container(e, c, "attach", NULL);
+	event_run_begins(e, c, &net.endpoints);
 	const int borrowed[] = {monitor_lock, rootfs, net.netns, net.holder, net.dns_udp, net.dns_tcp};
 	memcpy(fds.fds, borrowed, sizeof(borrowed));
 	/* With a network all of its places are taken: the monitor closes them by number. */

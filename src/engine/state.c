@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "event.h"
 #include "network/join.h"
 #include "pod.h"
 #include "private.h"
@@ -152,6 +153,7 @@ struct err *container_insert(struct engine *e, struct container *c)
 		return error;
 	}
 	fill_from_spec(c);
+	event_container(e, c, "create", NULL);
 	return NULL;
 }
 

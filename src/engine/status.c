@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "base/timestamp.h"
+#include "event.h"
 #include "network/undo.h"
 #include "private.h"
 #include "runtime/container.h"
@@ -118,6 +119,7 @@ static struct err *recover_locked(struct engine *e, struct container *c)
 		free(r.error);
 		r.error = xstrdup(same_boot ? "monitor died" : "monitor died: the machine was restarted");
 		TRY(record_write(c->root_dir, &r, FILE_DURABLE));
+		event_run_ends(e, c, r.exit_code);
 	}
 	network_undo(c->run_dir, c->id);
 	TRY(file_remove_tree_at(AT_FDCWD, c->run_dir));

@@ -8,6 +8,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "event.h"
 #include "private.h"
 
 #define COPY_DEPTH_MAX 256
@@ -35,6 +36,7 @@ struct err *volume_ensure(struct engine *e, const char *name, char **ret_path)
 		TRY_WRAP(file_mkdir_p(parent, 0711), "cannot make volume %s", name);
 		if (mkdir(path, 0755) < 0 && errno != EEXIST)
 			return err_errno(errno, "cannot make volume %s", name);
+		event_other(e, "volume", "create", name, "driver", "local", NULL);
 	}
 	*ret_path = TAKE_PTR(path);
 	return NULL;

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "event.h"
 #include "private.h"
 
 #define TREE_DEPTH_MAX 256
@@ -178,7 +179,10 @@ struct err *volume_remove_unused(struct engine *e, const char *name, bool *ret_r
 	struct err *error = set_aside(e, db, name, ret_removed);
 	db_rollback(db); /* nothing was written: it was held */
 	TRY(error);
-	return *ret_removed ? file_remove_tree_at(AT_FDCWD, gone) : NULL;
+	if (!*ret_removed)
+		return NULL;
+	event_other(e, "volume", "destroy", name, "driver", "local", NULL);
+	return file_remove_tree_at(AT_FDCWD, gone);
 }
 
 struct err *volume_find(struct engine *e, const char *name, struct volume *ret)

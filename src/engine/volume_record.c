@@ -8,6 +8,7 @@
 
 #include "base/json.h"
 #include "base/timestamp.h"
+#include "event.h"
 #include "private.h"
 
 static struct err *pairs_from_json(const struct json_cursor *doc, const char *key, char ***ret)
@@ -181,6 +182,8 @@ struct err *volume_create(struct engine *e, const char *name, char *const *label
 	TRY(error);
 	if (exists)
 		TRY(same_as(e, &v));
+	else
+		event_other(e, "volume", "create", v.name, "driver", "local", NULL);
 	*ret_name = xstrdup(v.name);
 	return NULL;
 }

@@ -114,5 +114,7 @@ struct err *archive_import(struct store *s, int fd, const struct archive_import_
 
 	if (e && e->kind == ERR_NO_SPACE)
 		store_give_back(s);
+	if (!e)
+		store_tell(s, "import", ret_id->s, ret_id->s);
 	return e;
 }

@@ -48,6 +48,7 @@ static struct err *record(struct load *l, const struct digest *target, const cha
 	} else {
 		strv_push_take(&l->lines, xasprintf("Loaded image ID: %s", image->id.s));
 	}
+	store_tell(l->store, "load", image->id.s, image->id.s);
 	return NULL;
 }
 

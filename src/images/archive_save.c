@@ -278,5 +278,8 @@ struct err *archive_save(struct store *s, int fd, enum archive_format format, ch
 	put_in_order(&save);
 	struct tar_writer w = {.sink = &sink.sink};
 	TRY(write_archive(&save, &w, format));
-	return fd_sink_flush(&sink);
+	TRY(fd_sink_flush(&sink));
+	for (size_t i = 0; i < save.n; i++)
+		store_tell(s, "save", save.images[i].image->id.s, save.images[i].image->id.s);
+	return NULL;
 }

@@ -35,6 +35,8 @@ struct store {
 	char *root;
 	int root_fd; /* O_RDONLY | O_DIRECTORY */
 	bool read_only;
+	store_observer *observer; /* may be NULL */
+	void *observer_user;
 	struct db *db;
 	pthread_mutex_t db_mutex; /* held around every use of db */
 };
@@ -43,6 +45,8 @@ struct store {
 struct store *store_db_lock(struct store *s);
 void store_db_unlockp(struct store **s);
 #define _cleanup_store_db_ _cleanup_(store_db_unlockp)
+
+void store_tell(const struct store *s, const char *action, const char *id, const char *name);
 
 /* ERR_PERMISSION that names the root when the store could only be opened for reading. */
 _must_check_ struct err *store_check_writable(const struct store *s);

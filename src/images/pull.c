@@ -319,8 +319,12 @@ struct err *image_pull(struct store *s, const struct reference *ref, const struc
 	shared_progress_init(&p.shared, o->progress);
 	struct err *e = pull(&p, ret, ret_changed);
 	bool full = e && e->kind == ERR_NO_SPACE;
-	if (e)
+	if (e) {
 		e = err_wrap(e, "cannot pull %s", p.shown);
+	} else {
+		_cleanup_free_ char *name = reference_familiar_name(ref);
+		store_tell(s, "pull", p.shown, name);
+	}
 	pull_release(&p);
 	if (full)
 		store_give_back(s);

@@ -488,8 +488,12 @@ struct err *image_push(struct store *s, const struct reference *ref, const struc
 	shared_progress_init(&p.shared, o->progress);
 	pthread_mutex_init(&p.mutex, NULL);
 	struct err *e = push(&p, ret);
-	if (e)
+	if (e) {
 		e = err_wrap(e, "cannot push %s", p.shown);
+	} else {
+		_cleanup_free_ char *name = reference_familiar_name(ref);
+		store_tell(s, "push", p.shown, name);
+	}
 	push_release(&p);
 	return e;
 }

@@ -130,6 +130,18 @@ void store_db_unlockp(struct store **s)
 		pthread_mutex_unlock(&(*s)->db_mutex);
 }
 
+void store_observe(struct store *s, store_observer *observer, void *user)
+{
+	s->observer = observer;
+	s->observer_user = user;
+}
+
+void store_tell(const struct store *s, const char *action, const char *id, const char *name)
+{
+	if (s->observer)
+		s->observer(s->observer_user, action, id, name);
+}
+
 struct err *store_check_writable(const struct store *s)
 {
 	if (!s->read_only)

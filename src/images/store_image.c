@@ -380,8 +380,12 @@ struct err *store_tag(struct store *s, const struct image *image, const struct r
 	struct err *e = tag_locked(s, image, text);
 	if (!e)
 		e = db_commit(s->db, true);
-	if (e)
+	if (e) {
 		db_rollback(s->db);
+	} else {
+		_cleanup_free_ char *shown = reference_familiar(name);
+		store_tell(s, "tag", image->id.s, shown);
+	}
 	return e;
 }
 

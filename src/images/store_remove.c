@@ -463,11 +463,19 @@ static struct err *remove_rows(struct store *s, struct removal *r,
 		e = db_commit(s->db, true);
 	if (e)
 		db_rollback(s->db);
+	size_t n_images = strv_len(r->lines); /* layers follow */
 	if (!e && r->collected)
 		e = store_collect_garbage(s, STORE_KEPT_INGEST_S, &r->lines, &r->freed);
 	if (e) {
 		strv_free(r->lines);
 		r->lines = NULL;
+	}
+	for (size_t i = 0; !e && i < n_images; i++) {
+		const char *line = r->lines[i], *name = strchr(line, ' ') + 1;
+		if (str_starts(line, "Deleted: "))
+			store_tell(s, "delete", name, name);
+		else if (!strchr(name, '@'))
+			store_tell(s, "untag", name, name);
 	}
 	return e;
 }

@@ -22,6 +22,7 @@
 #include "base/memory.h"
 #include "base/process.h"
 #include "base/timestamp.h"
+#include "event_log.h"
 #include "network/undo.h"
 #include "record.h"
 #include "resolver.h"
@@ -88,6 +89,8 @@ static struct err *configure(struct monitor *m, struct json *doc, unsigned *ret_
 	TRY(json_get_bool(&root, "network", JSON_OPTIONAL, &m->network));
 	TRY(json_get_bool(&root, "resolver", JSON_OPTIONAL, &m->resolver_sockets));
 	TRY(json_get_strv(&root, "cleanup", JSON_OPTIONAL, &m->cleanup));
+	TRY(get_string(&root, "events", JSON_OPTIONAL, &m->events));
+	TRY(get_string(&root, "exec_event", JSON_OPTIONAL, &m->exec_event));
 	*ret_want = (unsigned)want;
 	if (m->exec)
 		return json_get_object(&root, "process", JSON_REQUIRED, ret_process);
@@ -169,6 +172,8 @@ static struct err *start_container(struct monitor *m)
 		m->started_ns = timestamp_now_ns();
 		e = write_record(m, false, NULL);
 	}
+	if (!e && m->events)
+		event_run_tell(m->events, m->run_dir, "start", NULL, false);
 	if (e)
 		err_free(rt_container_delete(m->container, true));
 	return e;
@@ -261,6 +266,26 @@ static void step(struct monitor *m, int timeout_ms)
 
 /* -- the end --- */
 
+static void tell_end(struct monitor *m)
+{
+	char code[16], duration[24];
+	char *const pairs[] = {(char *)"exitCode", code, m->exec ? NULL : (char *)"execDuration", duration,
+			       NULL};
+
+	snprintf(code, sizeof(code), "%d", m->exit_code);
+	snprintf(duration, sizeof(duration), "%lld",
+		 (long long)((timestamp_now_ns() - m->started_ns) / 1000000000));
+	if (!m->events)
+		return;
+	if (m->exec) {
+		event_tell(m->events, m->exec_event, pairs);
+		return;
+	}
+	if (m->oom_killed)
+		event_run_tell(m->events, m->run_dir, "oom", NULL, false);
+	event_run_tell(m->events, m->run_dir, "die", pairs, true);
+}
+
 static void finish_container(struct monitor *m)
 {
 	_cleanup_free_ char *error = NULL;
@@ -278,6 +303,7 @@ static void finish_container(struct monitor *m)
 		error = xasprintf("log incomplete: %s", strerror(m->log.failed));
 	/* M2. When it cannot be written (a full disk), the next command takes our death for the end: 137 instead of a wrong 0. */
 	err_free(write_record(m, true, error));
+	tell_end(m);
 }
 
 static void send_exit(struct monitor *m)
@@ -330,6 +356,7 @@ static void end(struct monitor *m)
 	m->input_closing = true;
 	if (m->exec) {
 		stdio_drain(m);
+		tell_end(m);
 		send_exit(m);
 		linger(m);
 		return;

@@ -18,6 +18,8 @@
  *   memory_limit  whether to look for processes killed for lack of memory
  *   cleanup       argv to run when auto-removal falls to us; absent: none
  *   process       exec: the process object
+ *   events        ROOT/events.log
+ *   exec_event    exec: the line of its end (event_log.h), without the exit code
  *
  * Invariants
  *  M1 The lock is held from before the runtime makes anything until nothing of the run is left but its record.
@@ -95,6 +97,7 @@ struct monitor {
 	bool exec, tty, has_stdin, stdin_once, memory_limit, network, resolver_sockets;
 	char *id, *state_root, *bundle, *container_dir, *run_dir;
 	char **cleanup;
+	char *events, *exec_event; /* may be NULL */
 	unsigned n_fds;
 
 	/* the process */

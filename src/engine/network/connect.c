@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
+#include "event.h"
 #include "join.h"
 #include "namespace_join.h"
 #include "undo.h"
@@ -90,6 +91,13 @@ static struct err *delete_row(struct engine *e, const struct network *n, const s
 	return db_run(db, NULL, "DELETE FROM endpoints WHERE container=? AND network=?", "ss", c->id, n->id);
 }
 
+static void say(struct engine *e, const struct network *n, const struct container *c, const char *action)
+{
+	event_other(e, "network", action, n->id, "container", c->id, "name", n->spec.name, "type",
+		    n->spec.driver, NULL);
+	event_run_changed(e, c);
+}
+
 struct err *network_connect(struct engine *e, struct network *n, struct container *c,
 			    const struct endpoint_options *o)
 {
@@ -119,6 +127,8 @@ struct err *network_connect(struct engine *e, struct network *n, struct containe
 	struct err *error = connect_running(e, n, c);
 	if (error)
 		err_free(delete_row(e, n, c));
+	else
+		say(e, n, c, "connect");
 	return error;
 }
 
@@ -159,7 +169,11 @@ struct err *network_disconnect(struct engine *e, struct network *n, struct conta
 		return force ? NULL
 			     : err_new(ERR_NOT_FOUND, "container %s is not connected to network %s", c->name,
 				       n->spec.name);
-	return is_up(c) ? disconnect_running(e, n, c, own) : delete_row(e, n, c);
+	if (!is_up(c))
+		return delete_row(e, n, c);
+	TRY(disconnect_running(e, n, c, own));
+	say(e, n, c, "disconnect");
+	return NULL;
 }
 
 struct err *network_renamed(struct engine *e, const struct container *c)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/timestamp.h"
+#include "event.h"
 #include "network_private.h"
 
 #define COLUMNS "id, name, created_ns, spec"
@@ -442,6 +443,7 @@ struct err *network_create(struct engine *e, const struct network_spec *s, struc
 			return error;
 		}
 	}
+	event_other(e, "network", "create", n->id, "name", n->spec.name, "type", n->spec.driver, NULL);
 	*ret = TAKE_PTR(n);
 	return NULL;
 }
@@ -516,6 +518,7 @@ struct err *network_remove(struct engine *e, struct network *n)
 	_cleanup_free_ char *names = names_path(e, n), *lock = xasprintf("%s.lock", names);
 	(void)unlink(names);
 	(void)unlink(lock);
+	event_other(e, "network", "destroy", n->id, "name", n->spec.name, "type", n->spec.driver, NULL);
 	TRY(bridge_remove(n));
 	return rules_ensure(e);
 }

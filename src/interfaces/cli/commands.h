@@ -28,6 +28,9 @@ extern const struct command cmd_commit, cmd_cp, cmd_diff, cmd_export;
 extern const struct command cmd_search, cmd_generate_sigstore_key, cmd_image_sign, cmd_image_trust,
 	cmd_image_verify, cmd_standalone_sign, cmd_standalone_verify;
 
+/* The life of containers. */
+extern const struct command cmd_events;
+
 #define ALIASES(...) ((const char *const[]){__VA_ARGS__, NULL})
 
 /* docker's words for things that one machine does not have (cmd_context.c). */

@@ -337,6 +337,7 @@ static const struct command *const commands[] = {
 	&cmd_import,
 	&cmd_tag,
 	&cmd_rmi,
+	&cmd_events,
 	&cmd_info,
 	&cmd_version,
 	&cmd_history,

@@ -23,6 +23,11 @@
 
 struct store;
 
+/* Told what is done to images, in docker's words: pull, push, tag, untag, delete, load, save, import. id: the image's digest, or the name where
+ * docker has that (pull, push). May be called in any thread that uses the store, after the fact. */
+typedef void store_observer(void *user, const char *action, const char *id, const char *name);
+void store_observe(struct store *s, store_observer *observer, void *user);
+
 /* root is made when missing (0700). */
 _must_check_ struct err *store_open(const char *root, struct store **ret);
 void store_close(struct store *s);
