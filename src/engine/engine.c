@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/user.h"
 #include "event.h"
 #include "images/archive.h"
 #include "images/pull.h"
 #include "images/short_names.h"
 #include "private.h"
+#include "runtime/rootless.h"
 
 static char *default_dir(const char *system_path, const char *xdg_variable, const char *fallback)
 {
 	const char *xdg = getenv(xdg_variable), *home = getenv("HOME");
 
-	if (geteuid() == 0)
+	if (user_is_root())
 		return xstrdup(system_path);
 	if (xdg && *xdg == '/')
 		return xasprintf("%s/havre", xdg);
@@ -96,6 +99,23 @@ struct err *engine_store(struct engine *e, struct store **ret)
 			TRY(store_set_driver(e->store, e->storage_driver, e->storage_reason));
 	}
 	*ret = e->store;
+	return NULL;
+}
+
+char *engine_rootless_dir(const struct engine *e)
+{
+	return xasprintf("%s/userns", e->run);
+}
+
+struct err *engine_enter_rootless(struct engine *e, char ***warnings)
+{
+	_cleanup_free_ char *dir = engine_rootless_dir(e);
+	char uid[16];
+
+	snprintf(uid, sizeof(uid), "%u", (unsigned)geteuid());
+	TRY(rt_rootless_enter(dir, warnings));
+	if (setenv(USER_ROOTLESS_VARIABLE, uid, 1) < 0)
+		return err_errno(errno, "cannot set " USER_ROOTLESS_VARIABLE);
 	return NULL;
 }
 

@@ -26,6 +26,8 @@ struct engine {
 
 _must_check_ struct err *engine_db(struct engine *e, struct db **ret);
 /* RUN/runtime: the state root given to the runtime library. Caller frees. */
+/* Where the processes of an ordinary user's namespace are noted. Caller frees. */
+char *engine_rootless_dir(const struct engine *e);
 char *engine_state_root(const struct engine *e);
 
 /* -- spec_codec.c: container_spec as JSON and back --- */

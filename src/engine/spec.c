@@ -2,6 +2,7 @@
 /* From a stored container to the OCI configuration its monitor runs (runtime-spec 1.3). spec_process.c, spec_mounts.c and
  * spec_resources.c hold the parts. */
 #include "spec.h"
+#include "base/user.h"
 
 #include <stdio.h>
 #include <sys/utsname.h>
@@ -82,7 +83,8 @@ static struct json *sysctls(const struct container_spec *s)
 	/* Inside its own network namespace a container may bind low ports and ping, whoever it runs as. */
 	if (own_network) {
 		json_set_string(o, "net.ipv4.ip_unprivileged_port_start", "0");
-		json_set_string(o, "net.ipv4.ping_group_range", "0 2147483647");
+		/* Both ends must be ids that are mapped: in a user's own namespace that is certain of 0 only. */
+		json_set_string(o, "net.ipv4.ping_group_range", user_is_root() ? "0 2147483647" : "0 0");
 	}
 	STRV_FOREACH (p, s->sysctls) {
 		const char *eq = strchr(*p, '=');

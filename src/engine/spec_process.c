@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/user.h"
 #include "passwd.h"
 #include "secret.h"
 #include "security.h"
@@ -39,16 +40,33 @@ static char **environment(const struct container_spec *s, const char *hostname, 
 	return env;
 }
 
+/* A user namespace with nothing but the user's own id has no groups to set (user_namespaces(7), /proc/PID/setgroups). */
+static bool groups_are_fixed(void)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t size;
+
+	if (user_is_root())
+		return false;
+	struct err *e = file_read("/proc/self/setgroups", 64, &text, &size);
+	bool fixed = !e && str_starts(text, "deny");
+	err_free(e);
+	return fixed;
+}
+
 static struct json *user_object(const struct container_spec *s, const struct user *u)
 {
-	struct json *o = json_new_object(), *groups = json_new_array();
+	struct json *o = json_new_object(), *groups;
 
 	if (s->umask)
 		json_set_i64(o, "umask", strtol(s->umask, NULL, 8)); /* checked when it was made */
 
 	json_set_i64(o, "uid", u->uid);
 	json_set_i64(o, "gid", u->gid);
+	if (groups_are_fixed())
+		return o;
 	/* The first of docker's additional groups is the primary one. */
+	groups = json_new_array();
 	json_append(groups, json_new_i64(u->gid));
 	for (size_t i = 0; i < u->n_groups; i++)
 		json_append(groups, json_new_i64(u->groups[i]));

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/process.h"
+#include "base/user.h"
 #include "event.h"
 #include "images/snapshot.h"
 #include "namespace_join.h"
@@ -136,6 +137,10 @@ static struct err *monitor_config(struct engine *e, const struct container *c, u
 	json_set_string(o, "events", events);
 	json_set_i64(o, "want", want);
 	json_set_u64(o, "fds", n_fds);
+	if (!user_is_root()) {
+		_cleanup_free_ char *dir = engine_rootless_dir(e);
+		json_set_string(o, "rootless_dir", dir);
+	}
 	if (c->log_path) {
 		struct log_settings settings;
 		struct json *log = json_new_object();

@@ -282,7 +282,7 @@ struct err *container_top(struct engine *e, struct container *c, char *const *ps
 		return err_new(ERR_STATE, "container %s is not running", c->name);
 	TRY(choose_layout(ps_args, &l));
 	TRY(rt_container_load(state_root, c->id, &rt));
-	TRY(rt_cgroup_pids(rt->cgroup, &pids, &n));
+	TRY(rt_container_pids(rt, &pids, &n));
 	for (size_t i = 0; i < l.n; i++)
 		json_append(titles, json_new_string(l.columns[i].title));
 	for (size_t i = 0; i < n; i++) {

@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "base/str.h"
+#include "base/user.h"
 
 void credentials_release(struct credentials *c)
 {
@@ -160,7 +161,7 @@ char **credentials_files(const char *auth_file)
 	}
 	if (!str_empty(runtime))
 		strv_push_take(&files, xasprintf("%s/containers/auth.json", runtime));
-	strv_push_take(&files, xasprintf("/run/containers/%u/auth.json", (unsigned)getuid()));
+	strv_push_take(&files, xasprintf("/run/containers/%u/auth.json", (unsigned)user_id()));
 	if (!str_empty(config))
 		strv_push_take(&files, xasprintf("%s/containers/auth.json", config));
 	else if (!str_empty(home))

@@ -32,6 +32,8 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/str.h"
+#include "base/log.h"
+#include "base/user.h"
 #include "layer_path.h"
 
 /* Takes away whatever has the name. *ret_hid: it was something that hid the layers below (anything but a directory that merged). */
@@ -127,6 +129,12 @@ static struct err *make_node(struct apply *a, const struct place *parent, const 
 		r = mknodat(parent->fd, name, type | (e->mode & 0777), makedev(e->dev_major, e->dev_minor));
 	}
 	*ret_errnum = r < 0 ? errno : 0;
+	if (r < 0 && errno == EPERM && e->type != TAR_SYMLINK && e->type != TAR_FIFO && !user_is_root()) {
+		/* As podman does: nobody in a user namespace makes devices, and no container of it could open one. */
+		log_debug("the device %s is left out: only root can make it", name);
+		*ret_errnum = 0;
+		return NULL;
+	}
 	if (r < 0)
 		return NULL;
 	return attributes_set_at(parent->fd, name, e);

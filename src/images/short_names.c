@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/str.h"
+#include "base/user.h"
 #include "registry_conf.h"
 
 #define ALIASES_MAX 10000
@@ -105,7 +106,7 @@ static char *cache_path(void)
 {
 	const char *home = getenv("HOME"), *cache = getenv("XDG_CACHE_HOME");
 
-	if (geteuid() == 0 && str_empty(getenv("CONTAINERS_REGISTRIES_CONF")))
+	if (user_is_root() && str_empty(getenv("CONTAINERS_REGISTRIES_CONF")))
 		return xstrdup(SYSTEM_CACHE);
 	if (!str_empty(cache))
 		return xasprintf("%s/containers/short-name-aliases.conf", cache);

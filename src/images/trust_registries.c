@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/str.h"
+#include "base/user.h"
 #include "trust_policy.h"
 
 #define SYSTEM_DIRECTORY "/etc/containers/registries.d"
@@ -218,7 +219,7 @@ static char *default_storage(void)
 {
 	const char *home = getenv("HOME");
 
-	if (geteuid() == 0 || str_empty(home))
+	if (user_is_root() || str_empty(home))
 		return xstrdup("file://" SYSTEM_STORAGE);
 	return xasprintf("file://%s/.local/share/containers/sigstore", home);
 }

@@ -17,8 +17,6 @@
 #include "state.h"
 #include "userns.h"
 
-#define RANGES_MAX 64 /* the kernel takes 340 lines in a map, newuidmap fewer on its command line */
-
 bool rootless_user(void)
 {
 	return getauxval(AT_EUID) != 0;
@@ -118,38 +116,28 @@ static size_t subids_of(const char *path, const char *name, uid_t uid, struct su
 	_cleanup_free_ char *text = NULL;
 	size_t size;
 	struct err *e = file_read(path, 8u << 20, &text, &size);
-	size_t n = e ? 0 : subid_parse(text, name, uid, ret, RANGES_MAX);
+	size_t n = e ? 0 : subid_parse(text, name, uid, ret, SUBID_RANGES_MAX);
 	err_free(e);
 	return n;
 }
 
-/* -- the configuration -------------------------------------------------------------------------------------- */
+/* -- the maps ----------------------------------------------------------------------------------------------- */
 
-static void append_map(struct json *list, uint32_t inside, uint32_t outside, uint32_t count)
+static void make_maps(struct spec_id_map *list, size_t *ret_n, uint32_t inside, uint32_t own,
+		      const struct subid_range *ranges, size_t n)
 {
-	struct json *map = json_new_object();
-	json_set_u64(map, "containerID", inside);
-	json_set_u64(map, "hostID", outside);
-	json_set_u64(map, "size", count);
-	json_append(list, map);
-}
-
-static struct json *make_maps(uint32_t inside, uint32_t own, const struct subid_range *ranges, size_t n)
-{
-	struct json *list = json_new_array();
 	uint32_t next = 1;
-	append_map(list, n ? 0 : inside, own, 1);
+	list[0] = (struct spec_id_map){n ? 0 : inside, own, 1};
+	*ret_n = 1;
 	for (size_t i = 0; i < n && ranges[i].count < UINT32_MAX - next; i++) {
-		append_map(list, next, ranges[i].first, ranges[i].count);
+		list[(*ret_n)++] = (struct spec_id_map){next, ranges[i].first, ranges[i].count};
 		next += ranges[i].count;
 	}
-	return list;
 }
 
-/* The mappings that the caller can have. */
-static void set_maps(struct json *linux_, uint32_t uid, uint32_t gid, char ***warnings)
+void rootless_maps_of_caller(struct rootless_maps *ret, uint32_t uid, uint32_t gid, char ***warnings)
 {
-	struct subid_range uids[RANGES_MAX], gids[RANGES_MAX];
+	struct subid_range uids[SUBID_RANGES_MAX], gids[SUBID_RANGES_MAX];
 	_cleanup_free_ char *name = user_name(geteuid());
 	size_t n_uids = subids_of("/etc/subuid", name, geteuid(), uids);
 	size_t n_gids = subids_of("/etc/subgid", name, geteuid(), gids);
@@ -161,8 +149,33 @@ static void set_maps(struct json *linux_, uint32_t uid, uint32_t gid, char ***wa
 		strv_push_take(warnings,
 			       xasprintf("only one user id and one group id are mapped: %s", lacking));
 	}
-	json_set(linux_, "uidMappings", make_maps(uid, geteuid(), uids, n_uids));
-	json_set(linux_, "gidMappings", make_maps(gid, getegid(), gids, n_gids));
+	ret->maps = (struct spec_id_maps){.uid = ret->uid, .gid = ret->gid};
+	make_maps(ret->uid, &ret->maps.n_uid, uid, geteuid(), uids, n_uids);
+	make_maps(ret->gid, &ret->maps.n_gid, gid, getegid(), gids, n_gids);
+}
+
+/* -- the configuration -------------------------------------------------------------------------------------- */
+
+static struct json *maps_json(const struct spec_id_map *maps, size_t n)
+{
+	struct json *list = json_new_array();
+	for (size_t i = 0; i < n; i++) {
+		struct json *map = json_new_object();
+		json_set_u64(map, "containerID", maps[i].container_id);
+		json_set_u64(map, "hostID", maps[i].host_id);
+		json_set_u64(map, "size", maps[i].size);
+		json_append(list, map);
+	}
+	return list;
+}
+
+/* The mappings that the caller can have. */
+static void set_maps(struct json *linux_, uint32_t uid, uint32_t gid, char ***warnings)
+{
+	struct rootless_maps m;
+	rootless_maps_of_caller(&m, uid, gid, warnings);
+	json_set(linux_, "uidMappings", maps_json(m.uid, m.maps.n_uid));
+	json_set(linux_, "gidMappings", maps_json(m.gid, m.maps.n_gid));
 }
 
 static struct err *has_user_namespace(const struct json_cursor *list, bool *ret_any, bool *ret_joined)

@@ -15,6 +15,9 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "spec.h"
+
+#define SUBID_RANGES_MAX 64 /* the kernel takes 340 lines in a map, newuidmap fewer on its command line */
 
 /* Not user 0: told by the kernel at execve, no system call. */
 bool rootless_user(void);
@@ -28,6 +31,13 @@ char *rootless_state_root(void);
 /* Gives the configuration of an ordinary user the user namespace and the mappings that it lacks; *config is replaced by a changed
  * copy then. *ret_own_maps: the mappings are ours, so they may shrink to one id. Warnings are added. */
 _must_check_ struct err *rootless_adapt(struct json **config, bool *ret_own_maps, char ***warnings);
+
+struct rootless_maps {
+	struct spec_id_map uid[SUBID_RANGES_MAX + 1], gid[SUBID_RANGES_MAX + 1];
+	struct spec_id_maps maps; /* of these two */
+};
+/* 0 inside is the caller and 1 and above its subordinate ids; without those (a warning says why) the caller is `uid` and `gid`, alone. */
+void rootless_maps_of_caller(struct rootless_maps *ret, uint32_t uid, uint32_t gid, char ***warnings);
 
 struct subid_range {
 	uint32_t first, count;

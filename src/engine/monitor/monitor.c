@@ -26,6 +26,7 @@
 #include "network/undo.h"
 #include "record.h"
 #include "resolver.h"
+#include "runtime/rootless.h"
 
 void monitor_watch(struct monitor *m, struct source *s, uint32_t events)
 {
@@ -69,7 +70,7 @@ static struct err *configure(struct monitor *m, struct json *doc, unsigned *ret_
 			     struct json_cursor *ret_process)
 {
 	struct json_cursor root = json_root(doc);
-	const char *mode = NULL;
+	const char *mode = NULL, *rootless_dir = NULL;
 	uint64_t want = 0, fds = 0;
 
 	TRY(json_get_string(&root, "mode", JSON_REQUIRED, &mode));
@@ -91,6 +92,9 @@ static struct err *configure(struct monitor *m, struct json *doc, unsigned *ret_
 	TRY(json_get_strv(&root, "cleanup", JSON_OPTIONAL, &m->cleanup));
 	TRY(get_string(&root, "events", JSON_OPTIONAL, &m->events));
 	TRY(get_string(&root, "exec_event", JSON_OPTIONAL, &m->exec_event));
+	TRY(json_get_string(&root, "rootless_dir", JSON_OPTIONAL, &rootless_dir));
+	if (rootless_dir)
+		TRY(rt_rootless_hold(rootless_dir));
 	*ret_want = (unsigned)want;
 	if (m->exec)
 		return json_get_object(&root, "process", JSON_REQUIRED, ret_process);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "join.h"
+#include "base/user.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -386,7 +387,7 @@ struct err *network_up(struct engine *e, const struct container *c, struct netwo
 		return NULL;
 	if (str_starts(mode, "container:"))
 		return share(e, c, ret);
-	if (geteuid() != 0)
+	if (!user_is_root())
 		return err_new(ERR_PERMISSION,
 			       "network %s needs root: an ordinary user's containers have --network none or "
 			       "host in this version",
@@ -524,7 +525,7 @@ static const char *default_network(void)
 
 	if (!str_empty(own))
 		return own;
-	return geteuid() == 0 ? "bridge" : "none";
+	return user_is_root() ? "bridge" : "none";
 }
 
 static struct err *check_dns(const struct container_spec *s)

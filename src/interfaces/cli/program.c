@@ -254,17 +254,37 @@ bool cli_is_static(void)
 	return start.transfer;
 }
 
-struct err *cli_transfer(void)
+static struct err *execute(const char *program, const char *why)
 {
 	_cleanup_free_ char *path = NULL;
 
-	if (!start.transfer)
-		return NULL;
 	cli_close();
-	TRY(engine_program_path(NULL, start.transfer, &path));
+	TRY(engine_program_path(NULL, program, &path));
 	execv(path, start.argv);
-	return err_errno(errno, "cannot execute %s, which does what needs a network or compressed layers",
-			 path);
+	return err_errno(errno, "cannot execute %s, %s", path, why);
+}
+
+struct err *cli_transfer(void)
+{
+	return start.transfer
+		       ? execute(start.transfer, "which does what needs a network or compressed layers")
+		       : NULL;
+}
+
+/* An ordinary user's command goes on as root of the user's own namespace. */
+static struct err *enter_rootless(const struct command *c)
+{
+	_cleanup_strv_ char **warnings = NULL;
+	struct engine *e;
+
+	if (geteuid() == 0 || (c->traits & COMMAND_STATELESS))
+		return NULL;
+	TRY(cli_engine(&e));
+	TRY(engine_enter_rootless(e, &warnings));
+	STRV_FOREACH (w, warnings)
+		cli_warn("%s", *w);
+	return execute(c->traits & COMMAND_LOCAL ? NULL : start.transfer,
+		       "as root of the user's own namespace");
 }
 
 int cli_main(int argc, char **argv, const char *transfer)
@@ -281,6 +301,7 @@ int cli_main(int argc, char **argv, const char *transfer)
 
 static struct err *prepare(struct invocation *in)
 {
+	TRY(enter_rootless(in->command));
 	if (!(in->command->traits & COMMAND_LOCAL))
 		TRY(cli_transfer());
 	log_init("havre");
@@ -417,6 +438,7 @@ static const struct command *const commands[] = {
 	NULL,
 };
 
+/* clang-format off: one a line */
 static const struct command_group groups[] = {
 	{"container", "Manage containers"},
 	{"context", "Look at the engines there are"},
@@ -429,6 +451,7 @@ static const struct command_group groups[] = {
 	{"volume", "Manage volumes"},
 	{0},
 };
+/* clang-format on */
 
 const struct program havre_program = {
 	.name = "havre",

@@ -517,7 +517,7 @@ const struct command command_completion = {
 	.min_args = 1,
 	.max_args = 1,
 	.args_values = "bash zsh fish",
-	.traits = COMMAND_LOCAL,
+	.traits = COMMAND_LOCAL | COMMAND_STATELESS,
 	.run = run_completion,
 };
 

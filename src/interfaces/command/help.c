@@ -267,6 +267,6 @@ const struct command command_help = {
 	.usage = "[COMMAND]",
 	.max_args = 3,
 	.args_values = "!commands",
-	.traits = COMMAND_LOCAL,
+	.traits = COMMAND_LOCAL | COMMAND_STATELESS,
 	.run = run_help,
 };

@@ -285,6 +285,10 @@ _must_check_ struct err *volume_remove_unused(struct engine *e, const char *name
 
 /* -- the whole ------------------------------------------------------------------------------------------------ */
 
+/* For an ordinary user: goes on as root of the user's own namespace, the one of this engine's containers; the caller then executes itself
+ * again (runtime/rootless.h). */
+_must_check_ struct err *engine_enter_rootless(struct engine *e, char ***warnings);
+
 /* Where a program of ours is: `configured`, or else `name` beside the running program, or else (NULL) the running program. Caller frees. */
 _must_check_ struct err *engine_program_path(const char *configured, const char *name, char **ret);
 

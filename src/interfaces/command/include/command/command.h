@@ -71,7 +71,8 @@ enum {
 	COMMAND_STOP_AT_ARGUMENT = 2, /* what follows the first argument is not ours (run, exec) */
 	COMMAND_EXEC_STATUS = 4,      /* ERR_EXEC ends with 127 (not found) or 126, as in a shell */
 	COMMAND_RAW = 8,              /* no flags at all: everything is an argument (hidden helpers) */
-	COMMAND_LOCAL = 16 /* loads no library (base/library.h): the program may treat it as quick */
+	COMMAND_LOCAL = 16,    /* loads no library (base/library.h): the program may treat it as quick */
+	COMMAND_STATELESS = 32 /* touches nothing of the user's: help and the like */
 };
 
 #define ARGS_UNLIMITED SIZE_MAX

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Whom we work for. An ordinary user's commands run as root of a user namespace (runtime/rootless.h); that they are his is told by the
+ * environment, which crosses execve: uids inside look like root's. */
+#ifndef BASE_USER_H
+#define BASE_USER_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#define USER_ROOTLESS_VARIABLE "HAVRE_ROOTLESS_UID"
+
+/* The machine's root, or one who may be taken for it; false also for root of an ordinary user's own namespace. */
+bool user_is_root(void);
+/* The user as the machine knows it. */
+uid_t user_id(void);
+
+#endif

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""havre for an ordinary user: images, containers, volumes, without root and without a daemon."""
+
+import os
+import threading
+
+from user_fixture import SUBIDS, UID, User
+
+
+def user(t, subids=SUBIDS):
+    """An ordinary user who has busybox:test; all that it has is removed at the end."""
+    u = User(t, subids)
+    u.havre("load", "-q", "-i", t.busybox_archive())
+    t.defer(lambda: [u.havre("rm", "-f", c) for c in u.havre("ps", "-aq").out.split()])
+    return u
+
+
+def test_life(t):
+    """run, exec, logs, top, stop, start, kill and rm; everything is below the user's home, and nothing of it is root's"""
+    u = user(t)
+    assert u.havre("run", "--rm", "busybox:test", "id", "-u").out == "0\n"
+    name = t.id()
+    u.havre("run", "-d", "--name", name, "--user", "5", "busybox:test", "sh", "-c", "echo hello; exec sleep 1000")
+    t.wait_for(lambda: u.havre("logs", name).out == "hello\n")
+    assert u.havre("exec", name, "id", "-u").out == "5\n"
+    assert u.havre("exec", "-u", "0", name, "sh", "-c", "echo x >/made && chown 7 /made && stat -c %u /made").out == "7\n"
+    pid = u.havre("inspect", "--format", "{{.State.Pid}}", name).out.strip()
+    assert os.stat(f"/proc/{pid}").st_uid == SUBIDS[0] + 4
+    assert "sleep 1000" in u.havre("top", name).out
+    assert u.havre("diff", name).out == "A /made\n"
+    assert u.havre("stop", "-t", "0", name).out == name + "\n"
+    u.havre("start", name)
+    assert u.havre("exec", name, "cat", "/made").out == "x\n"
+    u.havre("kill", name)
+    t.wait_for(lambda: "Exited (137)" in u.havre("ps", "-a").out)
+    u.havre("rm", name)
+    root = u.havre("info", "--format", "{{.DockerRootDir}}").out.strip()
+    assert root == str(u.home / ".local/share/havre")
+    for directory, names, files in os.walk(root):
+        for n in names + files:
+            assert os.lstat(os.path.join(directory, n)).st_uid != 0, (directory, n)
+
+
+def test_one_namespace(t):
+    """containers that commands made at the same time are in one user namespace, so that any later command reaches all of them"""
+    u = user(t)
+    names = [t.id() for _ in range(4)]
+    threads = [threading.Thread(target=u.havre, args=("run", "-d", "--name", n, "busybox:test", "sleep", "1000"), kwargs={"check": False}) for n in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    spaces = set()
+    for n in names:
+        assert u.havre("exec", n, "id", "-u").out == "0\n"
+        pid = u.havre("inspect", "--format", "{{.State.Pid}}", n).out.strip()
+        spaces.add(os.readlink(f"/proc/{pid}/ns/user"))
+    assert len(spaces) == 1
+    u.havre("rm", "-f", *names)
+    entries = u.home / "run/havre/userns"
+    u.havre("ps")
+    assert len(list(entries.iterdir())) <= 2, "a lock, and the command itself"
+
+
+test_one_namespace.asan = False
+
+
+def test_one_id(t):
+    """without subordinate ids the user is alone inside, and is told so"""
+    u = User(t)
+    t.defer(u.havre, "system", "prune", "-af")
+    loaded = u.havre("load", "-q", "-i", t.busybox_archive())
+    assert "only one user id and one group id are mapped: /etc/subuid has no range of this user" in loaded.err
+    assert u.havre("run", "--rm", "busybox:test", "cat", "/proc/self/uid_map").out.split() == ["0", str(UID), "1"]
+    refused = u.havre("run", "--rm", "--user", "5", "busybox:test", "id", check=False)
+    assert refused.rc == 125 and "5" in refused.err
+
+
+def test_refusals(t):
+    """what needs root is refused with the reason"""
+    u = user(t)
+    limited = u.havre("run", "--rm", "--memory", "64m", "busybox:test", "true", check=False)
+    assert limited.rc == 125 and "no control group with the memory controller" in limited.err or limited.rc == 0
+    bridged = u.havre("run", "--rm", "--network", "bridge", "busybox:test", "true", check=False)
+    assert bridged.rc == 125 and "network bridge needs root" in bridged.err
+
+
+def test_volumes(t):
+    """volumes and binds belong to the user"""
+    u = user(t)
+    u.havre("run", "--rm", "-v", "data:/d", "busybox:test", "sh", "-c", "echo kept >/d/f; chown 9 /d/f")
+    assert u.havre("run", "--rm", "-v", "data:/d", "busybox:test", "stat", "-c", "%u", "/d/f").out == "9\n"
+    shared = u.home / "shared"
+    shared.mkdir()
+    os.chown(shared, UID, UID)
+    u.havre("run", "--rm", "-v", f"{shared}:/s", "busybox:test", "touch", "/s/own")
+    assert (shared / "own").stat().st_uid == UID
+    u.havre("volume", "rm", "data")
