@@ -6,6 +6,7 @@
 
 #include "base/process.h"
 #include "base/timestamp.h"
+#include "cdi.h"
 #include "image_mount.h"
 #include "images/snapshot.h"
 #include "namespace_join.h"
@@ -402,6 +403,9 @@ struct err *container_create(struct engine *e, const struct container_spec *s, c
 			 s->image);
 	unset_variables(c->spec, s);
 	TRY(secrets_check(e, c->spec));
+	if (c->spec->gpus)
+		TRY(cdi_gpus(c->spec->gpus, &c->spec->devices));
+	TRY(cdi_apply(c->spec->devices, NULL));
 	TRY(check_mounts(c->spec));
 	TRY(network_check(e, c->spec, warnings));
 	TRY(security_check(c->spec));

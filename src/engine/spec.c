@@ -8,6 +8,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "cdi.h"
 #include "namespace_join.h"
 #include "runtime/cgroup.h"
 #include "security.h"
@@ -161,6 +162,7 @@ struct err *spec_generate(const struct spec_input *in, struct json **ret)
 	json_set(doc, "linux", part);
 	if (s->annotations)
 		json_set(doc, "annotations", json_new_pairs(s->annotations));
+	TRY(cdi_apply(s->devices, doc));
 	*ret = TAKE_PTR(doc);
 	return NULL;
 }

@@ -92,6 +92,7 @@ static const struct field fields[] = {
 	F(FIELD_INT, memory_swappiness),
 	F(FIELD_BOOL, oom_kill_disable),
 	F(FIELD_STRV, volumes_from),
+	F(FIELD_STRING, gpus),
 	F(FIELD_STRING, pod),
 	F(FIELD_STRV, pod_share),
 	F(FIELD_STRING, rootfs),

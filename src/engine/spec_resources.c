@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "cdi.h"
 #include "spec.h"
 
 #define DEVICES_MAX 4096
@@ -183,7 +184,8 @@ static struct err *devices(const struct container_spec *s, struct json *rules, s
 		default_rules(rules);
 	}
 	STRV_FOREACH (d, s->devices)
-		TRY(add_listed_device(&sink, *d));
+		if (!cdi_is_name(*d)) /* those edit the whole configuration */
+			TRY(add_listed_device(&sink, *d));
 	STRV_FOREACH (r, s->device_cgroup_rules)
 		TRY(add_rule(rules, *r));
 	return NULL;

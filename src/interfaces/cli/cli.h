@@ -65,7 +65,7 @@ struct create_options {
 		**device_write_iops, **volumes_from;
 	int64_t blkio_weight, cpu_rt_period, cpu_rt_runtime, memory_swappiness;
 	bool oom_kill_disable;
-	const char *timezone, *umask, *pod;
+	const char *timezone, *umask, *pod, *gpus;
 	char **unset_env, **secrets;
 	bool rootfs, replace, unset_env_all;
 };

@@ -72,6 +72,7 @@ struct err *create_fill_more(const struct create_options *o, struct container_sp
 	s->oom_kill_disable = o->oom_kill_disable;
 	s->volumes_from = strv_dup(o->volumes_from);
 	s->timezone = xstrdup_null(o->timezone);
+	s->gpus = xstrdup_null(o->gpus);
 	s->pod = xstrdup_null(o->pod);
 	s->umask = xstrdup_null(o->umask);
 	s->unset_env = strv_dup(o->unset_env);

@@ -116,6 +116,7 @@ struct container_spec {
 	char **unset_env;       /* names of variables that are taken out, the image's too */
 	bool unset_env_all;     /* all but those given here */
 	char **secrets;         /* NAME[,type=mount|env][,target=…][,uid=…][,gid=…][,mode=…] */
+	char *gpus;             /* docker's --gpus: container_create makes devices of it */
 	char **volumes_from;    /* CONTAINER[:ro|rw]; after container_create their mounts are in `mounts` */
 	enum { PULL_MISSING, PULL_ALWAYS, PULL_NEVER } pull;
 	const char *signature_policy; /* for the pull; NULL: the usual one. Borrowed, not kept */
