@@ -18,6 +18,7 @@
 #include "content.h"
 
 #define LOCK_POLL_MS 50
+#define HOLE_MARGIN ((off_t)64 << 10)
 #define WRITEBACK_STEP ((uint64_t)8 << 20)
 
 struct blob_writer {
@@ -201,10 +202,28 @@ bool ingest_can_be_continued(const char *name)
 	return !str_starts(name, "blob-");
 }
 
+/* A blob that came over several connections has holes where one of them was behind (pull_split.h). What is in front of the first may end in
+ * the middle of a block, which reads as zeros: a little is given up. */
+static struct err *drop_behind_hole(struct blob_writer *w)
+{
+	struct stat st;
+	off_t hole = lseek(w->fd, 0, SEEK_HOLE);
+
+	if (hole >= 0 && fstat(w->fd, &st) == 0 && hole < st.st_size) {
+		off_t kept = hole & ~(off_t)(HOLE_MARGIN - 1);
+		if (ftruncate(w->fd, kept > HOLE_MARGIN ? kept - HOLE_MARGIN : 0) < 0)
+			return err_errno(errno, "cannot shorten %s/%s", w->store->root, w->name);
+	}
+	if (lseek(w->fd, 0, SEEK_SET) < 0)
+		return err_errno(errno, "cannot read %s/%s", w->store->root, w->name);
+	return NULL;
+}
+
 /* Hashes what an interrupted attempt left. Bytes that cannot be read are not worth an error: start from the
  * beginning. */
 static struct err *take_over(struct blob_writer *w)
 {
+	TRY(drop_behind_hole(w));
 	const size_t chunk = 1 << 20;
 	_cleanup_free_ char *buf = xmalloc(chunk);
 
@@ -285,18 +304,46 @@ struct err *blob_writer_restart(struct blob_writer *w)
 	return NULL;
 }
 
+/* Write-back starts now and goes on beside the network, so that the sync at the end has little left to do. */
+static void write_back(struct blob_writer *w)
+{
+	if (w->size - w->flushed < WRITEBACK_STEP)
+		return;
+	sync_file_range(w->fd, (off_t)w->flushed, (off_t)(w->size - w->flushed), SYNC_FILE_RANGE_WRITE);
+	w->flushed = w->size;
+}
+
 struct err *blob_writer_write(struct blob_writer *w, const void *data, size_t size)
 {
 	digest_stream_update(w->hash, data, size);
-	TRY_WRAP(fd_write_full(w->fd, data, size, w->name), "cannot write to image store %s", w->store->root);
+	TRY(blob_writer_write_at(w, data, size, w->size));
 	w->size += size;
-	/* Write-back starts now and goes on beside the network, so that the sync at the end has little left
-	 * to do. */
-	if (w->size - w->flushed >= WRITEBACK_STEP) {
-		sync_file_range(w->fd, (off_t)w->flushed, (off_t)(w->size - w->flushed),
-				SYNC_FILE_RANGE_WRITE);
-		w->flushed = w->size;
+	write_back(w);
+	return NULL;
+}
+
+struct err *blob_writer_write_at(struct blob_writer *w, const void *data, size_t size, uint64_t offset)
+{
+	TRY_WRAP(fd_pwrite_full(w->fd, data, size, (off_t)offset, w->name), "cannot write to image store %s",
+		 w->store->root);
+	return NULL;
+}
+
+struct err *blob_writer_advance(struct blob_writer *w, uint64_t to)
+{
+	const size_t chunk = (size_t)256 << 10;
+	_cleanup_free_ char *buf = xmalloc(chunk);
+
+	while (w->size < to) {
+		ssize_t n = pread(w->fd, buf, MIN((uint64_t)chunk, to - w->size), (off_t)w->size);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return err_errno(n < 0 ? errno : EIO, "cannot read %s/%s", w->store->root, w->name);
+		digest_stream_update(w->hash, buf, (size_t)n);
+		w->size += (uint64_t)n;
 	}
+	write_back(w);
 	return NULL;
 }
 
@@ -305,6 +352,8 @@ void blob_writer_abort(struct blob_writer *w, bool keep)
 	if (!w)
 		return;
 	if (!keep || !digest_is_set(&w->expected) || w->size == 0)
+		unlinkat(w->store->root_fd, w->name, 0);
+	else if (ftruncate(w->fd, (off_t)w->size) < 0) /* what is behind has holes */
 		unlinkat(w->store->root_fd, w->name, 0);
 	writer_free(w);
 }

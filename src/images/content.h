@@ -90,6 +90,11 @@ int blob_writer_fd(const struct blob_writer *w); /* borrowed; readable */
 uint64_t blob_writer_offset(const struct blob_writer *w);
 _must_check_ struct err *blob_writer_restart(struct blob_writer *w);
 _must_check_ struct err *blob_writer_write(struct blob_writer *w, const void *data, size_t size);
+/* Out of order, for several threads at once: bytes at `offset`, behind blob_writer_offset, and later, when all of [offset, to) is written, what
+ * the next bytes of the blob are. */
+_must_check_ struct err *blob_writer_write_at(struct blob_writer *w, const void *data, size_t size,
+					      uint64_t offset);
+_must_check_ struct err *blob_writer_advance(struct blob_writer *w, uint64_t to);
 /* Verifies the digest and, unless it is UINT64_MAX, the size (ERR_CORRUPT), syncs and renames. Consumes w in
  * any case; on failure nothing is left. ret_digest and ret_fd (a readable fd of the blob, at offset 0) may be
  * NULL. */

@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "base/timestamp.h"
+#include "pull_split.h"
 
 #define REPORT_INTERVAL_NS (50 * 1000000LL)
 /* A connection that brought this much before it broke was worth it: the count of attempts begins anew. */
@@ -18,6 +19,9 @@ struct download {
 	const struct descriptor *d;
 	const struct blob_sink *sink;
 	uint64_t requested; /* offset of this request's Range; 0: whole */
+	uint64_t end;       /* of what is wanted */
+	bool part;          /* not the whole blob: the answer has to be one, too */
+	bool no_parts;      /* it was not */
 	bool started;
 	int64_t reported_ns;
 	struct blob_short_id id;
@@ -51,8 +55,13 @@ static void report(struct download *w, enum progress_phase phase, bool always)
 static struct err *begin_body(struct download *w, const struct http_response *r)
 {
 	w->started = true;
+	if (w->part && r->status != 206) {
+		w->no_parts = true;
+		return err_new(ERR_UNSUPPORTED, "registry %s sends no parts of blobs",
+			       registry_name(w->registry));
+	}
 	if (r->status == 206) {
-		if (w->requested == 0 || r->range_start != w->requested)
+		if ((w->requested == 0 && !w->part) || r->range_start != w->requested)
 			return err_new(ERR_UNREACHABLE,
 				       "registry %s sends another part of %s than was asked for",
 				       registry_name(w->registry), w->d->digest.s);
@@ -67,6 +76,9 @@ static struct err *take(void *user, const struct http_response *r, const void *d
 
 	if (!w->started)
 		TRY(begin_body(w, r));
+	if (w->part && size > w->end - MIN(w->end, offset_of(w)))
+		return err_new(ERR_UNREACHABLE, "registry %s sends more of %s than was asked for",
+			       registry_name(w->registry), w->d->digest.s);
 	if (size > w->d->size - MIN(w->d->size, offset_of(w)))
 		return err_new(ERR_CORRUPT,
 			       "blob %s from registry %s is longer than the %" PRIu64
@@ -87,7 +99,10 @@ static struct err *request(struct download *w, struct http_client *client, const
 
 	w->requested = offset_of(w);
 	w->started = false;
-	if (w->requested)
+	if (w->part)
+		strv_push_take(&headers,
+			       xasprintf("Range: bytes=%" PRIu64 "-%" PRIu64, w->requested, w->end - 1));
+	else if (w->requested)
 		strv_push_take(&headers, xasprintf("Range: bytes=%" PRIu64 "-", w->requested));
 	struct http_request q = {.method = "GET", .url = url, .headers = headers, .sink = take, .user = w};
 	if (url)
@@ -108,13 +123,13 @@ static struct err *download_from(struct download *w, struct http_client *client,
 {
 	struct registry_retry retry = {0};
 
-	while (offset_of(w) < w->d->size) {
+	while (offset_of(w) < w->end) {
 		struct http_response response = {0};
 		enum http_failure failure = HTTP_FAILURE_FINAL;
 		uint64_t before = offset_of(w);
 		struct err *e = request(w, client, url, &response, &failure);
 		uint64_t after = offset_of(w);
-		if (!e && after < w->d->size) {
+		if (!e && after < w->end) {
 			failure = HTTP_FAILURE_BROKEN;
 			e = err_new(ERR_UNREACHABLE,
 				    "registry %s ended blob %s after %" PRIu64 " of %" PRIu64 " bytes",
@@ -136,8 +151,12 @@ static struct err *download_from(struct download *w, struct http_client *client,
 struct err *registry_blob_get(struct registry *r, struct http_client *client, const struct descriptor *d,
 			      const struct blob_sink *sink, const struct progress *progress)
 {
-	struct download w = {
-		.registry = r, .progress = progress, .d = d, .sink = sink, .id = blob_short_id(&d->digest)};
+	struct download w = {.registry = r,
+			     .progress = progress,
+			     .d = d,
+			     .sink = sink,
+			     .end = d->size,
+			     .id = blob_short_id(&d->digest)};
 
 	if (offset_of(&w) > d->size)
 		TRY(sink->restart(sink->user));
@@ -152,6 +171,16 @@ struct err *registry_blob_get(struct registry *r, struct http_client *client, co
 	}
 	if (!e)
 		report(&w, PROGRESS_DOWNLOADING, true);
+	return e;
+}
+
+struct err *registry_blob_get_part(struct registry *r, struct http_client *client, const struct descriptor *d,
+				   uint64_t end, const struct blob_sink *sink, bool *ret_no_parts)
+{
+	struct download w = {.registry = r, .d = d, .sink = sink, .end = end, .part = true};
+
+	struct err *e = download_from(&w, client, NULL);
+	*ret_no_parts = w.no_parts;
 	return e;
 }
 
@@ -199,7 +228,7 @@ static bool worth_keeping(const struct pull_blob *p, uint64_t offset, const stru
 }
 
 struct err *pull_blob(const struct pull_blob *p, struct http_client *client, const struct descriptor *d,
-		      struct blob_feed *feed)
+		      struct blob_feed *feed, struct pull_split *split)
 {
 	for (bool again = false;; again = true) {
 		struct blob_writer *writer;
@@ -212,7 +241,11 @@ struct err *pull_blob(const struct pull_blob *p, struct http_client *client, con
 			blob_feed_open(feed, blob_writer_fd(writer));
 		tell(&r);
 		uint64_t kept = blob_writer_offset(writer);
-		struct err *e = registry_blob_get(p->registry, client, d, &sink, p->progress);
+		struct err *e = NULL;
+		if (split && !d->urls && pull_split_is_worth(d->size - MIN(d->size, kept)))
+			e = pull_split_run(split, p, client, d, writer, feed);
+		if (!e)
+			e = registry_blob_get(p->registry, client, d, &sink, p->progress);
 		if (e) {
 			blob_writer_abort(writer, worth_keeping(p, blob_writer_offset(writer), e));
 			return e;

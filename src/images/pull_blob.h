@@ -8,6 +8,8 @@
 #include "manifest.h"
 #include "registry.h"
 
+struct pull_split;
+
 struct pull_blob {
 	struct store *store;
 	struct registry *registry;
@@ -20,7 +22,8 @@ struct pull_blob {
  * is what an earlier run left. ERR_CORRUPT names digest and registry. */
 _must_check_ struct err *pull_blob(const struct pull_blob *p, struct http_client *client,
 				   const struct descriptor *d,
-				   struct blob_feed *feed /* told what comes; NULL: nobody */);
+				   struct blob_feed *feed /* told what comes; NULL: nobody */,
+				   struct pull_split *split /* lets others help; NULL: nobody */);
 
 /* Where a download goes. What is there already is continued behind. */
 struct blob_sink {
@@ -33,6 +36,11 @@ struct blob_sink {
 _must_check_ struct err *registry_blob_get(struct registry *r, struct http_client *client,
 					   const struct descriptor *d, const struct blob_sink *sink,
 					   const struct progress *progress);
+
+/* Only to `end`, and only as the part that it is. *ret_no_parts: an error because the registry sends whole blobs. */
+_must_check_ struct err *registry_blob_get_part(struct registry *r, struct http_client *client,
+						const struct descriptor *d, uint64_t end,
+						const struct blob_sink *sink, bool *ret_no_parts);
 
 /* What progress calls a blob: twelve digits of its digest. */
 struct blob_short_id {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Three kinds of threads: a few download blobs, each with its own connection; a few unpack layers, beginning while the layer is still being
+/* Three kinds of threads: a few download blobs, each with its own connection (and several together one that is large); a few unpack layers, beginning while the layer is still being
  * received; the caller reads the config, which says what the layers are, and waits. Only the commit of a layer waits for the one below.
  *
  * Both pools take layers in order, so that the lowest unfinished one is always being worked on: whoever waits for it waits for somebody
@@ -19,6 +19,7 @@
 #include "images/layer.h"
 #include "layer_add.h"
 #include "pull_blob.h"
+#include "pull_split.h"
 
 #define PARALLEL_DEFAULT 4
 #define UNPACKERS_MIN 2
@@ -31,6 +32,7 @@ struct task {
 	bool downloaded, unpacked;
 	bool needless; /* the layer is applied already, under another compression perhaps */
 	struct blob_feed feed;
+	struct pull_split split;
 };
 
 struct content {
@@ -41,7 +43,7 @@ struct content {
 	pthread_mutex_t mutex; /* guards the rest */
 	pthread_cond_t changed;
 	struct task *tasks;
-	size_t n_tasks, next_download, next_unpack;
+	size_t n_tasks, next_download, next_unpack, n_downloaded;
 	bool config_known;
 	bool discard;
 	struct err *error; /* of the first thread that failed */
@@ -96,6 +98,38 @@ static bool is_needless(struct content *c, size_t task)
 	       layer_exists(c->o->store, &c->chains[task - 1]);
 }
 
+static struct task *find_needy(struct content *c)
+{
+	for (size_t i = 0; i < c->n_tasks; i++)
+		if (pull_split_wants_help(&c->tasks[i].split))
+			return &c->tasks[i];
+	return NULL;
+}
+
+/* With the mutex held. Nothing is left to begin: whoever has a large blob gets help until all is there. */
+static void help_others(struct content *c, struct http_client *client)
+{
+	while (!c->o->shared->stop && client && c->n_downloaded < c->n_tasks) {
+		struct task *t = find_needy(c);
+		if (!t) {
+			pthread_cond_wait(&c->changed, &c->mutex);
+			continue;
+		}
+		pthread_mutex_unlock(&c->mutex);
+		pull_split_help(&t->split, client);
+		pthread_mutex_lock(&c->mutex);
+	}
+}
+
+static void on_helpable(void *user)
+{
+	struct content *c = user;
+
+	pthread_mutex_lock(&c->mutex);
+	pthread_cond_broadcast(&c->changed);
+	pthread_mutex_unlock(&c->mutex);
+}
+
 static void download_all(void *user, struct http_client *client, struct err *failed)
 {
 	struct content *c = user;
@@ -110,15 +144,17 @@ static void download_all(void *user, struct http_client *client, struct err *fai
 		struct err *e = NULL;
 		pthread_mutex_unlock(&c->mutex);
 		if (!t->needless)
-			e = pull_blob(&c->blobs, client, t->d, i > 0 ? &t->feed : NULL);
+			e = pull_blob(&c->blobs, client, t->d, i > 0 ? &t->feed : NULL, &t->split);
 		blob_feed_end(&t->feed, !e);
 		pthread_mutex_lock(&c->mutex);
 		if (e)
 			fail(c, e);
 		else
 			t->downloaded = true;
+		c->n_downloaded++;
 		pthread_cond_broadcast(&c->changed);
 	}
+	help_others(c, client);
 	pthread_mutex_unlock(&c->mutex);
 }
 
@@ -139,7 +175,7 @@ static struct err *fetch_again(struct content *c, struct err *found, const struc
 	err_free(found);
 	TRY(blob_discard_damaged(c->o->store, damage, &d->digest));
 	TRY(registry_client_new(c->o->registry, &client));
-	return pull_blob(&c->blobs, client, d, NULL);
+	return pull_blob(&c->blobs, client, d, NULL, NULL);
 }
 
 /* -- the config ----------------------------------------------------------------------------------------------- */
@@ -340,7 +376,10 @@ static struct err *run(struct content *c)
 	size_t n =
 		processors < UNPACKERS_MIN ? UNPACKERS_MIN : MIN((size_t)processors, (size_t)UNPACKERS_MAX);
 
-	struct err *e = workers_start(&downloads, MIN(parallel, c->n_tasks));
+	bool large = false;
+	for (size_t i = 0; i < c->n_tasks; i++)
+		large |= pull_split_is_worth(c->tasks[i].d->size);
+	struct err *e = workers_start(&downloads, large ? parallel : MIN(parallel, c->n_tasks));
 	if (!e)
 		e = read_config(c);
 	if (!e && c->n_tasks > 1)
@@ -368,13 +407,16 @@ struct err *pull_content(const struct pull_content *o)
 		c.tasks[i].content = &c;
 		c.tasks[i].d = d;
 		blob_feed_init(&c.tasks[i].feed, d->size);
+		pull_split_init(&c.tasks[i].split, on_helpable, &c);
 		if (i)
 			o->progress->update(o->progress->user, blob_short_id(&d->digest).s, PROGRESS_WAITING,
 					    0, d->size);
 	}
 	struct err *e = run(&c);
-	for (size_t i = 0; i < c.n_tasks; i++)
+	for (size_t i = 0; i < c.n_tasks; i++) {
 		blob_feed_release(&c.tasks[i].feed);
+		pull_split_release(&c.tasks[i].split);
+	}
 	free(c.tasks);
 	free(c.chains);
 	image_config_release(&c.config);

@@ -308,8 +308,9 @@ class FaultServer:
             data = self.blobs[what]
             ranged = request.headers.get("Range")
             if ranged:
-                start = int(ranged.removeprefix("bytes=").rstrip("-"))
-                return Answer(206, data[start:], {"Content-Range": f"bytes {start}-{len(data) - 1}/{len(data)}"})
+                first, last = ranged.removeprefix("bytes=").split("-")
+                start, end = int(first), int(last) + 1 if last else len(data)
+                return Answer(206, data[start:end], {"Content-Range": f"bytes {start}-{end - 1}/{len(data)}"})
             return Answer(200, data, {"Content-Type": "application/octet-stream"})
         code = "MANIFEST_UNKNOWN" if kind == "manifests" else "BLOB_UNKNOWN"
         return Answer(404, json.dumps({"errors": [{"code": code, "message": "manifest unknown"}]}).encode(),

@@ -464,6 +464,59 @@ def test_layer_is_unpacked_while_it_is_received(t):
     assert store.ingest() == [] and list((store.root / "layers").glob("*")) == []
 
 
+def test_large_blob_comes_over_several_connections(t):
+    """Threads that have nothing else to do fetch parts of a large layer. Killed in the middle, it goes on behind what is there without a gap;
+    a part that breaks off is fetched again, and a registry that sends no parts is asked for the whole."""
+    state = "held"
+
+    class Waiting(bytes):  # its first piece comes alone
+        def __getitem__(self, part):
+            if part.start:
+                t.wait_for(lambda: len(parts) >= 3, what="three parts at once")
+            piece = bytes.__getitem__(self, part)
+            return piece if part.start else Waiting(piece)
+
+    def script(request):
+        ranged = request.headers.get("Range")
+        if big not in request.path:
+            return None
+        if state == "whole":
+            return Answer(200, server.blobs[big])
+        if not ranged:
+            return None
+        parts.add(ranged)
+        if state == "held" and ranged.startswith("bytes=0-"):
+            a = server.serve(request)
+            a.body, a.cut, a.pause = Waiting(a.body), 3 << 20, (1 << 20, 0)
+            return a
+        if state == "held" and ranged.startswith("bytes=3145728-"):
+            t.wait_for(lambda: state != "held", what="the kill")
+        a = server.serve(request)
+        if state == "broken" and request.count == 0 and len(parts) % 2:
+            a.cut = 1 << 20
+        return a
+    server, store, parts = FaultServer(t, script), Store(t), set()
+    files = {"big": os.urandom(38 << 20)}
+    server.add_image("app", "v1", [files])
+    big = digest_of(reg.make_layer(files)[0])
+    process = store.start("pull", f"{server.host}/app:v1")
+    t.wait_for(lambda: any(p.startswith("bytes=3145728-") for p in parts), what="the broken part")
+    t.wait_for(lambda: sum(p.stat().st_size for p in (store.root / "ingest").glob("sha256-*")) > 8 << 20, what="a later part")
+    process.kill()
+    process.wait()
+    state = "broken"
+    parts.clear()
+    assert "changed=1" in store.pull(f"{server.host}/app:v1").out
+    starts = sorted(int(p[6:].split("-")[0]) for p in parts)
+    assert 2 << 20 < starts[0] <= 3 << 20 and len(starts) > 3, starts
+    assert store.ingest() == []
+    store, state = Store(t, "other"), "whole"
+    assert "changed=1" in store.pull(f"{server.host}/app:v1").out
+
+
+test_large_blob_comes_over_several_connections.asan = False  # 38 MB, and the same code as for small blobs
+
+
 def test_full_disk(t):
     """A full disk is said to be one, and what the pull brought is given back."""
     if os.geteuid() != 0:

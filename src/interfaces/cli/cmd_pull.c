@@ -143,7 +143,7 @@ static struct err *run_names(struct invocation *in, int *ret_status)
 
 static const struct flag flags[] = {
 	{FLAG_INT_FIELD(struct pull_flags, parallel), .name = "parallel", .min = 0, .max = 32,
-	 .help = "Layers to download at a time (0: the default)"},
+	 .help = "Connections to the registry (0: the default)"},
 	{FLAG_STRING_FIELD(struct pull_flags, platform), .name = "platform", .metavar = "os/arch",
 	 .help = "Platform to choose from an image of several (linux/arm64)"},
 	{FLAG_BOOL_FIELD(struct pull_flags, quiet), .name = "quiet", .letter = 'q',
@@ -171,7 +171,7 @@ const struct command cmd_pull = {
 		"(localhost, "
 		"127.0.0.1) is also tried without TLS.\n\n"
 		"Layers that are present are not downloaded again; all content is checked against its "
-		"digest.\n\n"
+		"digest. Connections that have no layer of their own help with large ones.\n\n"
 		"Whether an image may be used, ~/.config/containers/policy.json or else "
 		"/etc/containers/policy.json says "
 		"(containers-policy.json(5)); where there is neither, all may.",
