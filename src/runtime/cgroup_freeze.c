@@ -2,6 +2,7 @@
 /* Freezing a group: cgroup.freeze of v2, or v1's freezer controller. In hybrid mode the v1 freezer is used, as the processes of
  * sub-groups that a container makes in it are held too and other tools look there. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -70,6 +71,16 @@ struct err *rt_cgroup_thaw_all(struct rt_cgroup *cg)
 	int i = is_v2 ? v2 : v1;
 
 	return i < 0 ? NULL : cg_walk(cg->g[i].dir, thaw_one, &is_v2);
+}
+
+void rt_cgroup_reclaim(struct rt_cgroup *cg, pid_t pid)
+{
+	int i = cg_find_v1(cg, CG_FREEZER);
+	char text[16];
+
+	snprintf(text, sizeof(text), "%d", (int)pid);
+	if (i >= 0)
+		(void)cg_write(cg->g[i].dir, "cgroup.procs", text);
 }
 
 char *rt_cgroup_frozen_ancestor(const struct rt_cgroup *cg)

@@ -392,7 +392,9 @@ static struct err *parse_unified(const struct json_cursor *c, struct cg_resource
 		if (!*member.key || strlen(member.key) > 128 || strchr(member.key, '/') ||
 		    member.key[0] == '.' || !strchr(member.key, '.'))
 			return json_error(&member,
-					  "is not the name of a control group file, such as memory.high");
+					  "is not the name of a control group file, such as memory.high: the "
+					  "specified key has not the form CONTROLLER.VALUE `%.64s`",
+					  member.key);
 		TRY(json_as_string(&member, &value));
 		if (strlen(value) > 65536)
 			return json_error(&member, "is longer than 65536 bytes");

@@ -461,6 +461,22 @@ struct err *cg_apply_rdma(const char *dir, const struct cg_resources *r)
 	return NULL;
 }
 
+/* Whether the kernel has the controller that a file is named after, known to us or not. */
+static bool is_available(const struct rt_cgroup *cg, const char *file)
+{
+	char text[1024];
+	int v2 = cg_find_v2(cg);
+	_cleanup_free_ char *name = xstrndup(file, strcspn(file, "."));
+	if (str_eq(name, "cgroup") || v2 < 0 ||
+	    cg_read(cg->h[v2].mountpoint, "cgroup.controllers", text, sizeof(text)) != 0)
+		return true;
+	_cleanup_strv_ char **names = strv_split(text, " ");
+	STRV_FOREACH (n, names)
+		if (str_eq(*n, name))
+			return true;
+	return false;
+}
+
 /* A value of several lines is a write for each: such files take one entry at a time. */
 static struct err *apply_unified(const struct rt_cgroup *cg, const char *dir, const struct cg_resources *r)
 {
@@ -476,6 +492,11 @@ static struct err *apply_unified(const struct rt_cgroup *cg, const char *dir, co
 					"%s: invalid configuration: its controller is not one of cgroup v2 "
 					"on this machine (%s has no such file)",
 					property, dir);
+			if (rc == ENOENT && !is_available(cg, r->unified[i].file))
+				return err_new(ERR_UNSUPPORTED,
+					       "%s: the requested cgroup controller `%.*s` is not available",
+					       property, (int)strcspn(r->unified[i].file, "."),
+					       r->unified[i].file);
 			if (rc)
 				return err_errno(rc, "%s: cannot write %s to %s/%s", property, *line, dir,
 						 r->unified[i].file);

@@ -28,10 +28,15 @@ struct err *rt_id_check(const char *id)
 	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+.-";
 	size_t n = id ? strlen(id) : 0;
 	/* A directory is named after it, and NAME_MAX is 255: more would fail later with worse words. */
-	if (!n || n > 255 || strspn(id, allowed) != n || str_eq(id, ".") || str_eq(id, ".."))
-		return err_new(ERR_INVALID, "invalid container id \"%.64s\": use 1 to 255 of [a-zA-Z0-9_+.-]",
-			       id ? id : "");
-	return NULL;
+	bool length = n && n <= 255, dot = n && id[0] == '.'; /* "." and "..", and what looks hidden */
+	if (length && !dot && strspn(id, allowed) == n)
+		return NULL;
+	return err_new(
+		ERR_INVALID,
+		"invalid container ID format: %s \"%.64s\": use 1 to 255 of [a-zA-Z0-9_+.-], and no dot at "
+		"the start",
+		length ? "invalid character in container ID" : "invalid length of container ID",
+		id ? id : "");
 }
 
 struct rt_container *rt_container_new(const char *state_root, const char *id)

@@ -113,7 +113,7 @@ static struct err *load_config(struct create *x)
 	else
 		TRY_WRAP(json_parse_file_at(x->bundle_fd, "config.json", &x->c->config), "bundle %s",
 			 r->bundle);
-	if (rootless_user() && r->rootless != RT_ROOTLESS_FALSE)
+	if (!rootless_user() || r->rootless != RT_ROOTLESS_FALSE)
 		TRY(rootless_adapt(&x->c->config, &x->own_maps, &x->c->warnings));
 	if (r->notify) {
 		struct json *shared = x->c->config;
@@ -506,6 +506,9 @@ static void undo(struct create *x)
 	}
 	if (x->made_rdt)
 		err_free(resctrl_remove(x->resctrl, &x->spec->rdt, c->id));
+	if (c->pid >
+	    0) /* 1.3: whatever fails from there on, the life cycle goes on with the container's end */
+		rt_container_poststop(c, x->spec);
 	if (x->made_cgroup) {
 		err_free(rt_cgroup_signal_all(c->cgroup, SIGKILL));
 		err_free(rt_cgroup_remove(c->cgroup));

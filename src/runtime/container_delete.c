@@ -45,6 +45,8 @@ static struct err *wait_end(struct rt_container *c)
 		return NULL;
 	if (c->cgroup)
 		TRY(rt_cgroup_thaw_all(c->cgroup));
+	if (c->cgroup && !ends_within(c->pidfd, THAW_AFTER_MS))
+		rt_cgroup_reclaim(c->cgroup, c->pid);
 	if (ends_within(c->pidfd, END_TIMEOUT_MS))
 		return NULL;
 	_cleanup_free_ char *frozen = c->cgroup ? rt_cgroup_frozen_ancestor(c->cgroup) : NULL;
@@ -93,13 +95,17 @@ static struct err *leave_resctrl(const struct spec *s, const char *id)
 	return e ? e : resctrl_remove(root, &s->rdt, id);
 }
 
-static struct err *poststop(struct rt_container *c, struct spec *s)
+void rt_container_poststop(struct rt_container *c, struct spec *s)
 {
 	if (!s->hooks.n[SPEC_HOOK_POSTSTOP])
-		return NULL;
-	TRY(hooks_open_output(&s->hooks));
+		return;
+	struct err *e = hooks_open_output(&s->hooks);
+	if (e) {
+		strv_push_take(&c->warnings, err_text(e));
+		err_free(e);
+	}
 	_cleanup_free_ char *state = state_for_hooks(s, c->id, c->bundle, 0, "stopped");
-	return hooks_run_in(c->bundle, &s->hooks, SPEC_HOOK_POSTSTOP, state);
+	hooks_run_poststop(c->bundle, &s->hooks, state, &c->warnings);
 }
 
 /* What only the configuration knows of. A maker that died early may not have saved it: then there is nothing. */
@@ -113,13 +119,11 @@ static struct err *end_by_config(struct rt_container *c)
 	}
 	if (!e)
 		TRY(leave_resctrl(s, c->id));
-	/* A failing poststop hook only warns (runtime.md "Lifecycle"). */
-	struct err *hook = e ? e : poststop(c, s);
-	if (hook) {
-		_cleanup_free_ char *text = err_text(hook);
-		strv_push(&c->warnings, text);
-	}
-	err_free(hook);
+	if (!e)
+		rt_container_poststop(c, s);
+	else
+		strv_push_take(&c->warnings, err_text(e));
+	err_free(e);
 	return NULL;
 }
 

@@ -34,6 +34,8 @@ _must_check_ struct err *rt_container_check_stdio(const struct spec_process *p, 
 						  bool return_console, unsigned preserve_fds);
 /* To every process of the container. */
 _must_check_ struct err *rt_container_signal_all(struct rt_container *c, int signum);
+/* Runs the poststop hooks, when the container's process is gone; failures go to c->warnings. */
+void rt_container_poststop(struct rt_container *c, struct spec *s);
 /* Kills what is left of the container and waits, bounded. */
 _must_check_ struct err *rt_container_destroy(struct rt_container *c);
 

@@ -70,7 +70,7 @@ static struct err *open_gate(struct rt_container *c, int *ret_sync)
 	return sync_send(*ret_sync, SYNC_START);
 }
 
-struct err *rt_container_start(struct rt_container *c)
+static struct err *start(struct rt_container *c, bool *ret_ended)
 {
 	struct spec *s = NULL;
 	_cleanup_fd_ int lock = -1, sync = -1;
@@ -98,8 +98,16 @@ struct err *rt_container_start(struct rt_container *c)
 	struct err *e = hooks_open_output(&s->hooks);
 	if (!e)
 		e = hooks_run_in(c->bundle, &s->hooks, SPEC_HOOK_POSTSTART, state);
-	/* 1.3: a failure stops the container. */
-	if (e && c->pidfd >= 0)
-		err_free(process_signal(c->pidfd, SIGKILL));
+	*ret_ended = e != NULL;
+	return e;
+}
+
+struct err *rt_container_start(struct rt_container *c)
+{
+	bool ended = false;
+	struct err *e = start(c, &ended);
+	/* A failure of a poststart hook stops the container, and the life cycle goes on with its deletion (runtime.md "Lifecycle", 10). */
+	if (ended)
+		err_free(rt_container_delete(c, true));
 	return e;
 }

@@ -103,15 +103,8 @@ static struct err *make_in(const struct spec_device *d, int parent, const char *
 static struct err *make_listed(const struct spec_device *d, const struct inroot *root)
 {
 	_cleanup_fd_ int parent = -1;
-	_cleanup_free_ char *copy = xstrdup(d->path), *name = NULL;
-	char *slash = strrchr(copy, '/');
-	if (slash != copy) {
-		_cleanup_fd_ int made = -1;
-		*slash = '\0';
-		TRY(inroot_mkdir_p(root, copy, 0755, &made));
-		*slash = '/';
-	}
-	TRY(inroot_open_parent(root, d->path, &parent, &name));
+	_cleanup_free_ char *name = NULL;
+	TRY(mount_make_parent(root, d->path, &parent, &name));
 	return make_in(d, parent, name, false);
 }
 
@@ -153,7 +146,7 @@ struct err *devices_make(const struct spec *s, const struct inroot *root, int ne
 	if (dev_is_bound(s))
 		return NULL;
 	if (new_dev < 0)
-		TRY(mount_target(root, "/dev", true, true, &opened));
+		TRY(mount_target(root, "/dev", true, TARGET_LINK_REFUSED, &opened));
 	int dev = new_dev < 0 ? opened : new_dev;
 	for (size_t i = 0; i < ARRAY_SIZE(default_devices); i++)
 		if (!is_listed(s, default_devices[i].path))

@@ -65,7 +65,9 @@ static struct err *run_hooks(const struct init *in, enum spec_hook_kind kind, co
 		return NULL;
 	/* "For hooks executed in the container namespace, it is the pid as seen by the container" (runtime.md "State"). */
 	_cleanup_free_ char *state = state_for_hooks(in->spec, in->id, in->bundle, getpid(), status);
-	return hooks_run(&in->spec->hooks, kind, state);
+	/* Outside of the container's root there is only our caller's environment; inside it is that of the process. */
+	char **env = kind == SPEC_HOOK_START_CONTAINER ? in->process->env : environ;
+	return hooks_run(&in->spec->hooks, kind, env, state);
 }
 
 /* -- namespaces --------------------------------------------------------------------------------------------- */
@@ -220,6 +222,14 @@ static struct err *set_up_terminal(const struct init *in, const struct inroot *r
 	return terminal_take(slave);
 }
 
+/* A working directory that is missing is made as long as the root can be written to. Why it could not be is said when it is entered. */
+static void make_cwd(const struct init *in, const struct inroot *root)
+{
+	_cleanup_fd_ int made = -1;
+	if (in->spec->root_readonly && !str_eq(in->process->cwd, "/"))
+		err_free(inroot_mkdir_p(root, in->process->cwd, 0755, &made));
+}
+
 static struct err *make_root(const struct init *in, const struct inroot *root)
 {
 	const struct spec *s = in->spec;
@@ -252,6 +262,7 @@ static struct err *make_root(const struct init *in, const struct inroot *root)
 	TRY(sysctl_write_all(s, in->proc_fd));
 	TRY(set_up_terminal(in, root));
 	process_set_home(in->process, root);
+	make_cwd(in, root);
 	TRY(rootfs_mask(s, root, &kernel));
 	return rootfs_pivot(s, root, in->no_pivot);
 }

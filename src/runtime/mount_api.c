@@ -58,6 +58,8 @@ static struct err *fs_error(int fs, int errnum, const char *type, const char *op
 
 #define FSCONFIG_VALUE_MAX 255
 
+#define SYMLINKS_MAX 40 /* as the kernel has it */
+
 static bool fits_fsconfig(char *const *data)
 {
 	STRV_FOREACH (d, data) {
@@ -125,17 +127,38 @@ struct err *mount_make_parent(const struct inroot *root, const char *path, int *
 	return inroot_open_parent(root, copy, ret_fd, ret_name);
 }
 
+/* Where the symlink `name` in the directory of `path` leads, as a path inside the root; NULL when it is none. Caller frees. */
+static char *link_target(const char *path, int parent, const char *name)
+{
+	char target[4096];
+	ssize_t n = readlinkat(parent, name, target, sizeof(target) - 1);
+	if (n <= 0)
+		return NULL;
+	target[n] = '\0';
+	const char *slash = strrchr(path, '/');
+	return target[0] == '/' || !slash ? xstrdup(target)
+					  : xasprintf("%.*s/%s", (int)(slash - path), path, target);
+}
+
+/* A symlink that leads nowhere yet is followed, and what it names is made: like every path here, inside the root. */
 static struct err *make_file(const struct inroot *root, const char *path, int *ret_fd)
 {
-	_cleanup_fd_ int parent = -1;
-	_cleanup_free_ char *name = NULL;
-	TRY(mount_make_parent(root, path, &parent, &name));
-	_cleanup_fd_ int fd =
-		openat(parent, name, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY | O_CLOEXEC, 0644);
-	if (fd < 0 && errno != EEXIST)
-		return err_errno(errno, "cannot make %s inside the root", path);
-	/* With EEXIST somebody was quicker, or it is a dangling symlink: that is looked at again, and not made. */
-	return inroot_open_at(root, path, O_PATH, 0, ret_fd);
+	_cleanup_free_ char *at = xstrdup(path);
+	for (int links = 0; links < SYMLINKS_MAX; links++) {
+		_cleanup_fd_ int parent = -1;
+		_cleanup_free_ char *name = NULL;
+		TRY(mount_make_parent(root, at, &parent, &name));
+		_cleanup_fd_ int fd =
+			openat(parent, name, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY | O_CLOEXEC, 0644);
+		if (fd < 0 && errno != EEXIST)
+			return err_errno(errno, "cannot make %s inside the root", at);
+		char *next = fd < 0 ? link_target(at, parent, name) : NULL;
+		if (!next) /* made, or somebody was quicker */
+			return inroot_open_at(root, at, O_PATH, 0, ret_fd);
+		free(at);
+		at = next;
+	}
+	return err_errno(ELOOP, "cannot make %s inside the root", path);
 }
 
 /* Mostly only the last component is missing, as /dev/pts is in a new /dev. */
@@ -155,9 +178,10 @@ static struct err *make_directory(const struct inroot *root, const char *path, i
 	return inroot_mkdir_p(root, path, 0755, ret_fd);
 }
 
-struct err *mount_target(const struct inroot *root, const char *path, bool directory, bool nofollow,
+struct err *mount_target(const struct inroot *root, const char *path, bool directory, enum target_link link,
 			 int *ret_fd)
 {
+	bool nofollow = link != TARGET_LINK_FOLLOWED;
 	int fd;
 	struct stat st;
 	if (directory && nofollow) { /* mostly that is what it is, and a directory is no symlink */
@@ -168,7 +192,7 @@ struct err *mount_target(const struct inroot *root, const char *path, bool direc
 	}
 	struct err *e = nofollow ? inroot_open_nofollow(root, path, O_PATH, 0, &fd)
 				 : inroot_open_at(root, path, O_PATH, 0, &fd);
-	if (!e && nofollow && fstat(fd, &st) == 0 && S_ISLNK(st.st_mode)) {
+	if (!e && link == TARGET_LINK_REFUSED && fstat(fd, &st) == 0 && S_ISLNK(st.st_mode)) {
 		close(fd);
 		return err_new(ERR_INVALID, "%s inside the root is a symlink, which is refused here", path);
 	}

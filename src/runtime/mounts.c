@@ -113,20 +113,39 @@ static struct err *check_target(const struct spec_mount *m, int target, bool is_
 		       m->destination);
 }
 
-static bool must_not_follow(const struct spec_mount *m)
+static enum target_link link_at_target(const struct spec_mount *m)
 {
-	return m->dest_nofollow || str_eq(m->type, "proc") || str_eq(m->type, "sysfs") || is_at(m, "dev") ||
-	       is_at(m, "proc") || is_at(m, "sys");
+	if (str_eq(m->type, "proc") || str_eq(m->type, "sysfs") || is_at(m, "dev") || is_at(m, "proc") ||
+	    is_at(m, "sys"))
+		return TARGET_LINK_REFUSED;
+	return m->dest_nofollow ? TARGET_LINK_COVERED : TARGET_LINK_FOLLOWED;
+}
+
+static bool is_on_root(const struct spec_mount *m)
+{
+	const char *d = m->destination + strspn(m->destination, "/");
+	return !*d || str_eq(d, ".");
+}
+
+/* What was just mounted over the root is the root from here on: `ms->root` names it by the same number. Lookups from the old one would not
+ * see it. */
+static struct err *replace_root(const struct mounts *ms, const struct spec_mount *m, int fd)
+{
+	if (is_on_root(m) && dup3(fd, ms->root->fd, O_CLOEXEC) < 0)
+		return err_errno(errno, "cannot take the mount for the root");
+	return NULL;
 }
 
 static struct err *target_open(const struct mounts *ms, const struct spec_mount *m, bool directory,
 			       bool is_proc, int *ret_fd)
 {
 	_cleanup_fd_ int fd = -1;
-	const char *d = m->destination + strspn(m->destination, "/");
-	if (!*d || str_eq(d, "."))
-		return err_new(ERR_INVALID, "the destination is the root itself");
-	TRY(mount_target(ms->root, m->destination, directory, must_not_follow(m), &fd));
+	if (is_on_root(m)) { /* of a container that is being made: pivot_root comes later */
+		if (!ms->ret_kernel || !directory)
+			return err_new(ERR_INVALID, "the destination is the root itself");
+		return fd_dup(ms->root->fd, 3, ret_fd);
+	}
+	TRY(mount_target(ms->root, m->destination, directory, link_at_target(m), &fd));
 	TRY(check_target(m, fd, is_proc));
 	*ret_fd = TAKE_FD(fd);
 	return NULL;
@@ -245,6 +264,7 @@ static struct err *make_bind(const struct mounts *ms, const struct spec_mount *m
 	}
 	TRY(target_open(ms, m, S_ISDIR(st.st_mode), fd_is_fs(fd, PROC_SUPER_MAGIC), &target));
 	TRY(mount_attach(fd, target, m->destination));
+	TRY(replace_root(ms, m, fd));
 	if (ms->new_userns && is_whole_sys(m))
 		TRY(protect_cgroups(ms, m->destination));
 	int *kept = kernel_slot(ms, m);
@@ -254,21 +274,39 @@ static struct err *make_bind(const struct mounts *ms, const struct spec_mount *m
 	return fd_dup(fd, 3, kept);
 }
 
-/* For options that fsconfig cannot take (overlay's lowerdir): mount(2) on the working directory, which is the target. */
-static struct err *make_by_mount2(const struct spec_mount *m, int target)
+/* A tmpfs that nobody else sees, stacked over the root; our working directory is in it. Lookups from the root's fd do not meet it. */
+static struct err *enter_scratch(const struct inroot *root)
 {
-	unsigned long flags = 0;
+	_cleanup_fd_ int fd = -1;
+	char *none[] = {NULL};
+	TRY(mount_new("tmpfs", "scratch", none, 0, &fd));
+	TRY(mount_attach(fd, root->fd, "a scratch directory"));
+	if (fchdir(fd) < 0 || mkdir("m", 0700) < 0)
+		return err_errno(errno, "cannot use a scratch directory");
+	return NULL;
+}
+
+/* For options that fsconfig cannot take (overlay's lowerdir): mount(2). It knows names only, and those in the container's root others can
+ * change (M2): so it mounts where only we are, and from there the mount is taken to its target like all others. */
+static struct err *make_by_mount2(const struct mounts *ms, const struct spec_mount *m, int target)
+{
+	_cleanup_fd_ int made = -1;
 	_cleanup_free_ char *data = strv_join(m->data, ",");
 	if (strlen(data) >= 4096)
 		return err_new(ERR_LIMIT, "the options are longer than 4095 bytes");
-	if (fchdir(target) < 0)
-		return err_errno(errno, "cannot enter %s", m->destination);
-	if (mount(m->source ? m->source : m->type, ".", m->type, flags, data) < 0)
-		return err_errno(errno, "cannot mount %s", m->type);
-	_cleanup_fd_ int made = open(".", O_PATH | O_CLOEXEC);
-	if (made >= 0 && chdir("/") < 0)
-		return err_errno(errno, "cannot leave %s", m->destination);
-	return NULL;
+	TRY(enter_scratch(ms->root));
+	struct err *e = NULL;
+	if (mount(m->source ? m->source : m->type, "m", m->type, 0, data) < 0)
+		e = err_errno(errno, "cannot mount %s", m->type);
+	else if ((made = open("m", O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0)
+		e = err_errno(errno, "cannot open the new %s", m->type);
+	if (!e)
+		e = apply_attributes(ms->spec, m, made, false);
+	if (!e)
+		e = mount_attach(made, target, m->destination);
+	if ((umount2(".", MNT_DETACH) < 0 || chdir("/") < 0) && !e)
+		e = err_errno(errno, "cannot leave the scratch directory");
+	return e;
 }
 
 /* Where a user namespace may not mount the real thing (its network, IPC or PID namespace belongs to the host), the host's is
@@ -356,8 +394,9 @@ static void forget_dev(const struct mounts *ms, const struct spec_mount *m)
 static bool has_short_way(const struct mounts *ms, const struct spec_mount *m)
 {
 	/* It changes the working directory, which hooks see. */
-	return ms->ret_kernel && !m->tmpcopyup && !m->propagation && !m->rec_set && !m->rec_clear &&
-	       str_empty(ms->spec->mount_label) && !ms->spec->hooks.n[SPEC_HOOK_CREATE_CONTAINER];
+	return ms->ret_kernel && !is_on_root(m) && !m->tmpcopyup && !m->propagation && !m->rec_set &&
+	       !m->rec_clear && str_empty(ms->spec->mount_label) &&
+	       !ms->spec->hooks.n[SPEC_HOOK_CREATE_CONTAINER];
 }
 
 static bool make_in_dev(const struct mounts *ms, const struct spec_mount *m)
@@ -417,10 +456,7 @@ static struct err *make_filesystem(const struct mounts *ms, const struct spec_mo
 	}
 	if (e && e->errnum == E2BIG) {
 		err_free(e);
-		TRY(make_by_mount2(m, target));
-		_cleanup_fd_ int made = -1;
-		TRY(inroot_open_at(ms->root, m->destination, O_PATH, 0, &made));
-		return apply_attributes(ms->spec, m, made, false);
+		return make_by_mount2(ms, m, target);
 	}
 	if (e)
 		e = bind_instead(ms, m, e, &fd);
@@ -440,6 +476,7 @@ static struct err *make_filesystem(const struct mounts *ms, const struct spec_mo
 	}
 	TRY(apply_attributes(ms->spec, m, fd, true));
 	TRY(mount_attach(fd, target, m->destination));
+	TRY(replace_root(ms, m, fd));
 	if (kept) {
 		fd_closep(kept);
 		*kept = TAKE_FD(fd);

@@ -59,9 +59,11 @@ _must_check_ struct err *mount_new(const char *type, const char *source, char *c
 _must_check_ struct err *mount_lock(int fd, bool recursive, const char *what);
 _must_check_ struct err *mount_change(int fd, unsigned flags, uint64_t set, uint64_t clear,
 				      uint64_t propagation, const char *what);
+/* What a symlink at the end of a target's path does: it is followed inside the root, or refused (M3), or is itself what is mounted on. */
+enum target_link { TARGET_LINK_FOLLOWED, TARGET_LINK_REFUSED, TARGET_LINK_COVERED };
 /* The target inside the root: made when missing, as a directory or as an empty file. */
 _must_check_ struct err *mount_target(const struct inroot *root, const char *path, bool directory,
-				      bool nofollow, int *ret_fd);
+				      enum target_link link, int *ret_fd);
 /* The directory of `path` inside the root, made when missing, and the last component; caller frees. */
 _must_check_ struct err *mount_make_parent(const struct inroot *root, const char *path, int *ret_fd,
 					   char **ret_name);

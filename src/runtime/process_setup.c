@@ -174,8 +174,9 @@ struct err *process_set_labels(const struct spec_process *p, int proc_fd)
 			e = write_attribute(proc_fd, "exec", value);
 		}
 		if (e)
-			return err_wrap(e, "process.apparmorProfile \"%s\" (is it loaded?)",
-					p->apparmor_profile);
+			return err_wrap(e, "process.apparmorProfile: unable to apply apparmor profile `%s`%s",
+					p->apparmor_profile,
+					e->errnum == ENOENT ? ": profile not loaded" : "");
 	}
 	if (p->selinux_label)
 		TRY_WRAP(write_attribute(proc_fd, "exec", p->selinux_label), "process.selinuxLabel \"%s\"",

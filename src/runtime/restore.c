@@ -247,8 +247,8 @@ static struct err *run_hooks(const struct restore *x, pid_t pid)
 {
 	const struct spec *s = x->spec;
 	_cleanup_free_ char *state = state_for_hooks(s, x->c->id, x->c->bundle, pid, "creating");
-	TRY(hooks_run(&s->hooks, SPEC_HOOK_PRESTART, state));
-	return hooks_run(&s->hooks, SPEC_HOOK_CREATE_RUNTIME, state);
+	TRY(hooks_run(&s->hooks, SPEC_HOOK_PRESTART, environ, state));
+	return hooks_run(&s->hooks, SPEC_HOOK_CREATE_RUNTIME, environ, state);
 }
 
 /* CRIU puts what it restores into a time namespace, whose clocks go on where they stood. The saved configuration says so: exec joins

@@ -64,7 +64,8 @@ static struct err *make_target(const struct spec *s, size_t i, const struct inro
 	if (m->remount || is_cgroup(m) || (m->bind && sources[i] < 0) || below_tmpfs(s, m->destination))
 		return NULL;
 	bool directory = sources[i] < 0 || (fstat(sources[i], &st) == 0 && S_ISDIR(st.st_mode));
-	TRY(mount_target(root, m->destination, directory, m->dest_nofollow, &target));
+	TRY(mount_target(root, m->destination, directory,
+			 m->dest_nofollow ? TARGET_LINK_COVERED : TARGET_LINK_FOLLOWED, &target));
 	return sources[i] >= 0 ? mount_attach(sources[i], target, m->destination) : NULL;
 }
 

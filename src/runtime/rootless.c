@@ -220,7 +220,7 @@ struct err *rootless_adapt(struct json **config, bool *ret_own_maps, char ***war
 		return NULL;
 	TRY_WRAP(has_user_namespace(&list, &present, &joined), "config.json");
 	TRY_WRAP(json_get(&linux_, "uidMappings", JSON_OPTIONAL, &maps), "config.json");
-	if (joined || (present && json_array_len(&maps)))
+	if (joined || (present ? json_array_len(&maps) > 0 : !rootless_user()))
 		return NULL;
 	TRY_WRAP(process_ids(&root, &uid, &gid), "config.json");
 	copy = json_deep_copy(*config);

@@ -28,7 +28,8 @@ bool rootless_confined(int proc_fd);
  * frees. */
 char *rootless_state_root(void);
 
-/* Gives the configuration of an ordinary user the user namespace and the mappings that it lacks; *config is replaced by a changed
+/* Gives the configuration of an ordinary user the user namespace and the mappings that it lacks, and root's the mappings of a user
+ * namespace that has none; *config is replaced by a changed
  * copy then. *ret_own_maps: the mappings are ours, so they may shrink to one id. Warnings are added. */
 _must_check_ struct err *rootless_adapt(struct json **config, bool *ret_own_maps, char ***warnings);
 

@@ -2,6 +2,7 @@
 /* The filter of a container: linux.seccomp together with crun's annotations run.oci.seccomp*. */
 #include <linux/seccomp.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/base64.h"
 #include "base/log.h"
@@ -115,6 +116,10 @@ struct err *rt_container_seccomp(const struct spec *s, struct rt_seccomp *filter
 	log_debug("seccomp filter flags: %u", filter->flags & ~(uint32_t)SECCOMP_FILTER_FLAG_TSYNC);
 	*ret = filter;
 	TRY(rt_container_seccomp_receiver(s, &receiver));
+	/* Without a rule that asks it an agent that is there is sent the listener, as by crun; one that is not is ignored, as by runc. */
+	struct stat st;
+	if (receiver && !filter->notify)
+		filter->notify = stat(receiver, &st) == 0 && S_ISSOCK(st.st_mode);
 	if (filter->notify && !receiver)
 		return err_new(ERR_INVALID,
 			       "linux.seccomp: SCMP_ACT_NOTIFY is used, but there is no listenerPath");

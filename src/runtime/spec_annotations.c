@@ -19,7 +19,7 @@ static struct err *parse_context_type(struct spec *s, const struct json_cursor *
 static struct err *parse_one(struct spec *s, const struct json_cursor *note, const char *value)
 {
 	const char *name = note->key + strlen("run.oci.");
-	if (str_eq(name, "handler"))
+	if (str_eq(name, "handler") && *value)
 		return json_error(note, "there is no handler \"%s\": programs run as Linux processes only",
 				  value);
 	if (str_eq(name, "mount_context_type"))

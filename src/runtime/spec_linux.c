@@ -200,15 +200,15 @@ static struct err *sysctl_check(struct spec *s, const struct json_cursor *c, con
 	for (char *p = dotted; *p; p++)
 		if (*p == '/')
 			*p = '.';
-	if (strstr(path, "..") || path[0] == '/' || !*path || strstr(path, "//"))
-		return json_error(c, "is not the name of a sysctl");
+	if (strstr(path, "..") || dotted[0] == '.' || !*path || strstr(path, "//"))
+		return json_error(c, "contains an invalid path: is not the name of a sysctl");
 	enum spec_ns ns = sysctl_namespace(dotted);
 	if (ns == SPEC_NS_COUNT)
 		return json_error(c, "this sysctl belongs to the whole machine, not to a container");
 	if (!s->ns[ns].present)
 		return json_error(c, "needs a %s namespace of the container's own", namespace_kinds[ns].type);
-	if (str_eq(dotted, "kernel.hostname") && s->hostname)
-		return json_error(c, "contradicts hostname: give one of them");
+	if (str_eq(dotted, "kernel.hostname"))
+		return json_error(c, "is not allowed as it conflicts with the OCI \"hostname\" field");
 	s->sysctl_namespaces |= 1u << ns;
 	return NULL;
 }

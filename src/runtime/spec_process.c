@@ -175,6 +175,36 @@ static struct err *rlimits_parse(const struct json_cursor *process, struct spec_
 	return NULL;
 }
 
+static struct err *deadline_needs(const struct json_cursor *c, const char *name)
+{
+	struct json_cursor value;
+	TRY(json_get(c, name, JSON_OPTIONAL, &value));
+	if (!value.value)
+		return json_error_at(c, name, "is missing: sched_setattr: `SCHED_DEADLINE` requires `%s`",
+				     name);
+	return NULL;
+}
+
+/* sched(7), and the kernel's __checkparam_dl: 1,024 ns are what its arithmetic can tell from 0, and bit 63 is its sign. */
+static struct err *deadline_check(const struct json_cursor *c, const struct spec_scheduler *s)
+{
+	static const char who[] = "sched_setattr: `SCHED_DEADLINE`";
+	TRY(deadline_needs(c, "runtime"));
+	TRY(deadline_needs(c, "deadline"));
+	if (!s->runtime)
+		return json_error_at(c, "runtime", "%s runtime must be greater than 0", who);
+	if (s->runtime < 1024 || s->runtime > INT64_MAX)
+		return json_error_at(c, "runtime", "%s runtime %llu must be between 1024 and %lld", who,
+				     (unsigned long long)s->runtime, (long long)INT64_MAX);
+	if (s->runtime > s->deadline)
+		return json_error_at(c, "runtime", "%s runtime %llu must be <= deadline %llu", who,
+				     (unsigned long long)s->runtime, (unsigned long long)s->deadline);
+	if (s->period && s->deadline > s->period)
+		return json_error_at(c, "deadline", "%s deadline %llu must be <= period %llu", who,
+				     (unsigned long long)s->deadline, (unsigned long long)s->period);
+	return NULL;
+}
+
 /* What sched_setattr would refuse with a bare EINVAL, or silently drop. */
 static struct err *scheduler_check(const struct json_cursor *c, const struct spec_scheduler *s)
 {
@@ -190,12 +220,7 @@ static struct err *scheduler_check(const struct json_cursor *c, const struct spe
 		return json_error_at(c, "deadline", "is for SCHED_DEADLINE only");
 	if (s->period && !deadline)
 		return json_error_at(c, "period", "is for SCHED_DEADLINE only");
-	if (deadline && (!s->runtime || s->runtime > s->deadline))
-		return json_error_at(c, "runtime",
-				     "must be above 0 and at most deadline with SCHED_DEADLINE");
-	if (deadline && s->period && s->deadline > s->period)
-		return json_error_at(c, "deadline", "must be at most period");
-	return NULL;
+	return deadline ? deadline_check(c, s) : NULL;
 }
 
 static struct err *scheduler_parse(const struct json_cursor *process, struct spec_process *p)

@@ -61,9 +61,9 @@ for spec, path in (("journald:me", "/run/systemd/journal/socket"), ("syslog:me",
 """
     mounts = "mount -t tmpfs x /run && mount -t tmpfs y /dev && mknod -m 666 /dev/null c 1 3 && exec python3 -c \"$0\" \"$@\""
     out = t.run(["unshare", "-m", "sh", "-c", mounts, script, t.bin / "havre-runtime", t.runtime_root]).out.splitlines()
-    assert out[0].startswith(r"b'PRIORITY=3\nSYSLOG_IDENTIFIER=me\nMESSAGE\n") and r"invalid container id" in out[0], out
+    assert out[0].startswith(r"b'PRIORITY=3\nSYSLOG_IDENTIFIER=me\nMESSAGE\n") and r"invalid container ID" in out[0], out
     assert "/run/systemd/journal/socket" in out[1] and "/dev/log" in out[3], out
-    assert re.match(r"""b['"]<11>me\[\d+\]: invalid container id""", out[2]), out
+    assert re.match(r"""b['"]<11>me\[\d+\]: invalid container ID""", out[2]), out
 
 
 # -- flags --------------------------------------------------------------------------------------------------------

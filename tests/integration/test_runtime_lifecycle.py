@@ -301,9 +301,9 @@ def test_version_and_help(t):
 
 def test_bad_ids(t):
     """ids that are paths, empty or too long are refused"""
-    for bad in ("", ".", "..", "a/b", "../x", "x" * 300, "a b"):
+    for bad in ("", ".", "..", ".hidden", "a/b", "../x", "x" * 300, "a b"):
         result = t.runtime("state", bad, check=False)
-        assert result.rc == 1 and "invalid container id" in result.err, result
+        assert result.rc == 1 and "invalid container ID format" in result.err, result
 
 
 def test_two_creates_at_once(t):

@@ -93,7 +93,7 @@ WRONG = [
     ("process.scheduler", {"policy": "SCHED_OTHER", "flags": ["SCHED_FLAG_X"]}, "process.scheduler.flags[0]"),
     ("process.scheduler", {"policy": "SCHED_OTHER", "runtime": 5}, "process.scheduler.runtime"),
     ("process.scheduler", {"policy": "SCHED_DEADLINE", "runtime": 5, "deadline": 3}, "process.scheduler.runtime"),
-    ("process.scheduler", {"policy": "SCHED_DEADLINE", "runtime": 1, "deadline": 3, "period": 2}, "process.scheduler.deadline"),
+    ("process.scheduler", {"policy": "SCHED_DEADLINE", "runtime": 2000, "deadline": 4000, "period": 3000}, "process.scheduler.deadline"),
     ("process.ioPriority", {"priority": 1}, "process.ioPriority.class"),
     ("process.ioPriority", {"class": "IOPRIO_CLASS_NONE", "priority": 1}, "process.ioPriority.class"),
     ("process.ioPriority", {"class": "IOPRIO_CLASS_BE", "priority": 8}, "process.ioPriority.priority"),

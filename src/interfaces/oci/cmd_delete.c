@@ -25,7 +25,7 @@ static struct err *delete_one(const char *id, bool force)
 	if (e)
 		return e;
 	e = rt_container_delete(c, force);
-	oci_warn(c);
+	oci_warn_ended(c);
 	return e;
 }
 

@@ -36,7 +36,7 @@ static struct err *run(struct invocation *in, int *ret_status)
 			err_free(gone);
 		else
 			e = gone;
-		oci_warn(c);
+		oci_warn_ended(c);
 	}
 	return e;
 }

@@ -34,18 +34,19 @@ const struct flag make_flags[] = {
 	{0},
 };
 
-/* Opens the bundle; *ret_path is its absolute path, which the kernel tells in one call for the fd. */
+/* Opens the bundle; *ret_path is its absolute path: as it was given, so that hooks and callers meet the name that they know; or, where it
+ * was given relatively, as the kernel tells it in one call for the fd. */
 static struct err *open_bundle(const char *path, int *ret_fd, char **ret_path)
 {
 	char real[PATH_MAX];
 	_cleanup_fd_ int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return err_errno(errno, "cannot open bundle %s", path);
-	ssize_t n = readlink(fd_path(fd).s, real, sizeof(real) - 1);
-	if (n < 0 || real[0] != '/')
+	ssize_t n = path[0] == '/' ? 0 : readlink(fd_path(fd).s, real, sizeof(real) - 1);
+	if (n < 0 || (n && real[0] != '/'))
 		return err_errno(n < 0 ? errno : ENOENT, "cannot find the path of bundle %s", path);
 	real[n] = '\0';
-	*ret_path = xstrdup(real);
+	*ret_path = xstrdup(n ? real : path);
 	*ret_fd = TAKE_FD(fd);
 	return NULL;
 }
@@ -84,6 +85,7 @@ struct err *make_request_fill(const struct invocation *in, const struct make_opt
 {
 	_cleanup_fd_ int bundle_fd = -1;
 	bool terminal = false;
+	unsigned passed, listen = listen_fds_count(&passed);
 	TRY(open_bundle(o->bundle ? o->bundle : ".", &bundle_fd, &ret->bundle));
 	TRY_WRAP(json_parse_file_at(o->config ? AT_FDCWD : bundle_fd, o->config ? o->config : "config.json",
 				    &ret->config),
@@ -91,7 +93,6 @@ struct err *make_request_fill(const struct invocation *in, const struct make_opt
 	TRY_WRAP(wants_terminal(ret->config, &terminal), "config.json");
 	if (o->console_socket)
 		TRY(console_socket_connect(o->console_socket, &ret->console));
-	unsigned listen = listen_fds_count();
 	ret->create = (struct rt_create){
 		.state_root = oci_options.root,
 		.id = in->args[0],
@@ -101,7 +102,7 @@ struct err *make_request_fill(const struct invocation *in, const struct make_opt
 		.stdio = {-1, -1, -1},
 		.console_socket = ret->console,
 		.return_console = foreground && terminal && ret->console < 0,
-		.preserve_fds = (unsigned)o->preserve_fds + listen,
+		.preserve_fds = (unsigned)o->preserve_fds + passed,
 		.listen_fds = listen,
 		.own_start = str_eq(in->command->name, "run"),
 		.no_pivot = o->no_pivot,

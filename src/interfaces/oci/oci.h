@@ -26,6 +26,8 @@ _must_check_ struct err *oci_load(const struct invocation *in, struct rt_contain
 _must_check_ struct err *oci_match(const char *pattern, char ***ret_ids);
 /* Logs what the machine did not let the container have; takes the list. Quiet where nobody but the container's readers would see it. */
 void oci_warn(struct rt_container *c);
+/* The same when the container has ended, and stderr is ours alone. */
+void oci_warn_ended(struct rt_container *c);
 struct err *oci_print_json(const struct json *v);
 /* A JSON file, or stdin for "-". */
 _must_check_ struct err *oci_read_json(const char *path, struct json **ret);
@@ -53,8 +55,8 @@ _must_check_ struct err *make_container(const struct invocation *in, bool foregr
 /* -- consoles and waiting (foreground.c) -- */
 _must_check_ struct err *console_socket_connect(const char *path, int *ret_fd);
 _must_check_ struct err *pidfd_socket_send(const char *path, int pidfd);
-/* LISTEN_FDS of socket activation meant for us; 0 otherwise. */
-unsigned listen_fds_count(void);
+/* LISTEN_FDS of socket activation meant for us; 0 otherwise. *ret_open: how many of them, from 3 on, our caller did open. */
+unsigned listen_fds_count(unsigned *ret_open);
 /* NOTIFY_SOCKET of our environment; NULL when it is not set, or empty. */
 const char *notify_address(void);
 /* Blocks signals for foreground_wait; before the child is made. */

@@ -173,15 +173,24 @@ struct err *oci_match(const char *pattern, char ***ret_ids)
 	return e;
 }
 
-void oci_warn(struct rt_container *c)
+static void warn(struct rt_container *c, bool heard)
 {
 	if (!c->warnings)
 		return;
-	/* Without a log, stderr is the container's too: what a program reads there must come from the container. */
-	bool heard = oci_options.log || isatty(STDERR_FILENO);
 	STRV_FOREACH (w, c->warnings)
 		log_message(heard ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "container %s: %s", c->id, *w);
 	strv_free(TAKE_PTR(c->warnings));
+}
+
+void oci_warn(struct rt_container *c)
+{
+	/* Without a log, stderr is the container's too: what a program reads there must come from the container. */
+	warn(c, oci_options.log || isatty(STDERR_FILENO));
+}
+
+void oci_warn_ended(struct rt_container *c)
+{
+	warn(c, true);
 }
 
 struct err *oci_print_json(const struct json *v)

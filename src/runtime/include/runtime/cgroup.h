@@ -89,6 +89,8 @@ _must_check_ struct err *rt_cgroup_is_frozen(struct rt_cgroup *cg, bool *ret);
 _must_check_ bool rt_cgroup_remove_empty(struct rt_cgroup *cg);
 /* Thaws the group and every group below, which its processes may have frozen: in v1 what is to be killed must run. */
 _must_check_ struct err *rt_cgroup_thaw_all(struct rt_cgroup *cg);
+/* Back into our v1 freezer group: out of a frozen one that somebody moved it to, so that it can die. */
+void rt_cgroup_reclaim(struct rt_cgroup *cg, pid_t pid);
 /* The v1 group above ours that somebody froze: ours cannot die before it is thawed, which is not for us to do. NULL if none; caller
  * frees. */
 char *rt_cgroup_frozen_ancestor(const struct rt_cgroup *cg);
