@@ -2,14 +2,17 @@
 """havre for an ordinary user: images, containers, volumes, without root and without a daemon."""
 
 import os
+import re
+import shutil
 import threading
+import urllib.request
 
 from user_fixture import SUBIDS, UID, User
 
 
-def user(t, subids=SUBIDS):
+def user(t, subids=SUBIDS, tun=False):
     """An ordinary user who has busybox:test; all that it has is removed at the end."""
-    u = User(t, subids)
+    u = User(t, subids, tun)
     u.havre("load", "-q", "-i", t.busybox_archive())
     t.defer(lambda: [u.havre("rm", "-f", c) for c in u.havre("ps", "-aq").out.split()])
     return u
@@ -96,3 +99,46 @@ def test_volumes(t):
     u.havre("run", "--rm", "-v", f"{shared}:/s", "busybox:test", "touch", "/s/own")
     assert (shared / "own").stat().st_uid == UID
     u.havre("volume", "rm", "data")
+
+
+def test_pasta(t):
+    """the default network is pasta's: ports are published as asked for, reported, free again after the end, and no process stays"""
+    t.need("pasta")
+    if not os.path.exists("/dev/net/tun"):
+        t.skip("no /dev/net/tun here")
+    u = user(t, tun=True)
+    u.env["HAVRE_NETWORK"] = ""
+    name = t.id()
+    u.havre("run", "-d", "--name", name, "-p", "127.0.0.1::80", "busybox:test", "sh", "-c",
+            "mkdir /w; echo inside >/w/f; exec busybox httpd -f -p 80 -h /w")
+    port = int(re.fullmatch(r"80/tcp -> 127.0.0.1:(\d+)\n", u.havre("port", name).out).group(1))
+    assert u.havre("inspect", "--format", "{{.HostConfig.NetworkMode}}", name).out == "pasta\n"
+
+    def fetch():
+        try:
+            return urllib.request.urlopen(f"http://127.0.0.1:{port}/f", timeout=5).read()
+        except OSError:
+            return None
+    t.wait_for(lambda: fetch() == b"inside\n")
+    u.havre("stop", "-t", "0", name)
+    t.wait_for(lambda: fetch() is None)
+    u.havre("start", name)
+    port = int(u.havre("port", name).out.rsplit(":", 1)[1])
+    t.wait_for(lambda: fetch() == b"inside\n")
+    taken = u.havre("run", "--rm", "-p", f"127.0.0.1:{port}:80", "busybox:test", "true", check=False)
+    assert taken.rc == 125 and "pasta" in taken.err and str(port) in taken.err, taken
+
+
+def test_no_pasta(t):
+    """where pasta cannot be had a container has no network, and the user is told; asked for, it is an error"""
+    u = user(t)
+    mappers = u.home / "mappers"
+    mappers.mkdir()
+    for program in ("newuidmap", "newgidmap"):
+        (mappers / program).symlink_to(shutil.which(program))
+    env = {"PATH": mappers, "HAVRE_NETWORK": ""}
+    ran = u.havre("run", "--rm", "busybox:test", "cat", "/proc/net/dev", env=env)
+    assert "pasta is not in PATH (package passt)" in ran.err, ran
+    assert [line.split(":")[0].strip() for line in ran.out.splitlines()[2:]] == ["lo"], ran
+    asked = u.havre("run", "--rm", "--network", "pasta", "busybox:test", "true", env=env, check=False)
+    assert asked.rc == 125 and "pasta is not in PATH" in asked.err

@@ -5,6 +5,7 @@ import ctypes
 import json
 import os
 import shutil
+import stat
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNS, MS_BIND, MS_REC, MS_PRIVATE = 0x20000, 4096, 16384, 1 << 18
@@ -15,7 +16,7 @@ SUBIDS = (720000, 65536)
 class User:
     """A user that exists only in the mount namespace of the programs that it runs, with or without subordinate ids."""
 
-    def __init__(self, t, subids=None):
+    def __init__(self, t, subids=None, tun=False):
         self.t, self.files = t, {}
         self.home = t.tmp / f"user{t.id()}"
         self.home.mkdir()
@@ -31,6 +32,10 @@ class User:
                            ("subgid", f"havretest:{subids[0]}:{subids[1]}\n" if subids else "")):
             self.files[name] = self.home / name
             self.files[name].write_text(line)
+        self.tun = self.home / "tun" if tun else None  # a device that everybody may use, as most machines have it
+        if tun:
+            os.mknod(self.tun, 0o666 | stat.S_IFCHR, os.makedev(10, 200))
+            self.tun.chmod(0o666)
         self.log = self.home / "log"
         self.log.touch()
         run = self.home / "run"
@@ -48,6 +53,8 @@ class User:
         for name, path in self.files.items():
             if os.path.exists(f"/etc/{name}") and LIBC.mount(bytes(path), f"/etc/{name}".encode(), None, MS_BIND, None):
                 raise OSError(ctypes.get_errno(), name)
+        if self.tun and LIBC.mount(bytes(self.tun), b"/dev/net/tun", None, MS_BIND, None):
+            raise OSError(ctypes.get_errno(), "tun")
         os.setgroups([])
         os.setresgid(UID, UID, UID)
         os.setresuid(UID, UID, UID)

@@ -110,7 +110,7 @@ struct err *network_connect(struct engine *e, struct network *n, struct containe
 			       "a container cannot be connected to the network %s: give it --network %s when "
 			       "it is made",
 			       n->spec.name, n->spec.name);
-	if (str_eq(mode, "host") || str_eq(mode, "none") || str_starts(mode, "container:"))
+	if (network_mode_alone(mode) || str_starts(mode, "container:"))
 		return err_new(
 			ERR_INVALID,
 			"container %s has the network mode %s and cannot be connected to other networks",

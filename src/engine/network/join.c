@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "namespace_join.h"
+#include "pasta.h"
 #include "undo.h"
 
 #define RESOLV_MAX (64u << 10)
@@ -20,6 +21,11 @@ void network_run_release(struct network_run *r)
 	fd_close(r->dns_tcp);
 	free(r->etc_dir);
 	endpoints_release(&r->endpoints);
+}
+
+bool network_mode_alone(const char *mode)
+{
+	return str_eq(mode, "none") || str_eq(mode, "host") || str_eq(mode, "pasta");
 }
 
 /* -- files of a run --- */
@@ -365,6 +371,39 @@ static struct err *connect_all(struct engine *e, const struct container *c, stru
 	return open_resolver(r);
 }
 
+/* An ordinary user's: no network of ours is in it. */
+static struct err *connect_pasta(struct engine *e, const struct container *c, struct network_run *r)
+{
+	static const struct ip any4 = {.family = AF_INET};
+	struct ports p = {0}, exposed = {0};
+	struct db *db;
+
+	TRY(engine_db(e, &db));
+	TRY(netns_make_apart(&r->netns));
+	TRY(publish_parse(c->spec->publish, "--publish", &p));
+	struct err *error =
+		c->spec->publish_all ? publish_parse(c->spec->expose, "--expose", &exposed) : NULL;
+	for (size_t i = 0; !error && i < exposed.n; i++)
+		push(&p, exposed.items[i], &any4, &any4, false);
+	for (size_t i = 0; i < p.n; i++) {
+		if (!p.items[i].host.family)
+			p.items[i].host = any4;
+		p.items[i].target = any4;
+	}
+	if (!error)
+		error = pasta_up(c, r->netns, &p);
+	if (!error && p.n) {
+		_cleanup_free_ char *text = ports_to_text(&p);
+		error = db_run(db, NULL, "INSERT OR REPLACE INTO ports (container, ports) VALUES (?,?)", "ss",
+			       c->id, text);
+	}
+	free(exposed.items);
+	free(p.items);
+	TRY(error);
+	r->resolver = c->spec->dns || host_servers_local();
+	return r->resolver ? open_resolver(r) : NULL;
+}
+
 static struct err *share(struct engine *e, const struct container *c, struct network_run *r)
 {
 	_cleanup_container_ struct container *other = NULL;
@@ -387,11 +426,14 @@ struct err *network_up(struct engine *e, const struct container *c, struct netwo
 		return NULL;
 	if (str_starts(mode, "container:"))
 		return share(e, c, ret);
+	if (str_eq(mode, "pasta"))
+		return connect_pasta(e, c, ret);
 	if (!user_is_root())
-		return err_new(ERR_PERMISSION,
-			       "network %s needs root: an ordinary user's containers have --network none or "
-			       "host in this version",
-			       mode);
+		return err_new(
+			ERR_PERMISSION,
+			"network %s needs root: an ordinary user's containers have --network pasta, none or "
+			"host",
+			mode);
 	TRY(endpoints_of(e, c->id, &ret->endpoints));
 	if (ret->endpoints.n == 0)
 		return err_new(ERR_NOT_FOUND,
@@ -504,7 +546,7 @@ static struct err *check_wish(struct engine *e, const struct wish *w, bool alone
 	struct endpoint_options o = {
 		.ip = w->ip, .ip6 = w->ip6, .mac = w->mac, .aliases = w->aliases, .links = w->links};
 
-	if (str_starts(w->name, "container:") || str_eq(w->name, "host") || str_eq(w->name, "none")) {
+	if (str_starts(w->name, "container:") || network_mode_alone(w->name)) {
 		if (!alone)
 			return err_new(ERR_INVALID, "conflicting options: cannot attach both user-defined "
 						    "and non-user-defined network-modes");
@@ -525,7 +567,7 @@ static const char *default_network(void)
 
 	if (!str_empty(own))
 		return own;
-	return user_is_root() ? "bridge" : "none";
+	return user_is_root() ? "bridge" : "pasta";
 }
 
 static struct err *check_dns(const struct container_spec *s)
@@ -553,8 +595,13 @@ static struct err *fall_back(struct engine *e, struct container_spec *s, char **
 
 	if (str_eq(s->network, "none") || str_eq(s->network, "host"))
 		return NULL;
-	TRY(network_find(e, s->network, &n));
-	struct err *error = network_is_bridge(n) ? bridge_ensure(n, &index, &made) : NULL;
+	struct err *error = NULL;
+	if (str_eq(s->network, "pasta"))
+		error = pasta_check();
+	else
+		TRY(network_find(e, s->network, &n));
+	if (n && network_is_bridge(n))
+		error = bridge_ensure(n, &index, &made);
 	if (!error && made)
 		error = rules_ensure(e);
 	if (!error)
@@ -638,7 +685,7 @@ struct err *network_insert_endpoints(struct engine *e, const struct container *c
 {
 	const char *mode = c->spec->network;
 
-	if (!mode || str_eq(mode, "none") || str_eq(mode, "host") || str_starts(mode, "container:"))
+	if (!mode || network_mode_alone(mode) || str_starts(mode, "container:"))
 		return NULL;
 	for (size_t i = 0; i < wishes(c->spec); i++) {
 		_cleanup_(wish_release) struct wish w = {0};

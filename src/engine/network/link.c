@@ -15,6 +15,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/user.h"
+#include "fd_from_child.h"
 #include "network_private.h"
 
 #define ROUTES_MAX 65536u
@@ -60,6 +62,40 @@ static void default_ipv6(bool on)
 		(void)!write(fd, on ? "0" : "1", 1);
 }
 
+struct socket_wish {
+	int netns, family, type, protocol;
+};
+
+static struct err *make_socket(const struct socket_wish *w, int *ret_fd)
+{
+	if (w->family == AF_NETLINK)
+		return netlink_open(w->protocol, ret_fd);
+	*ret_fd = socket(w->family, w->type | SOCK_CLOEXEC, w->protocol);
+	return *ret_fd < 0 ? err_errno(errno, "cannot make a socket in the container's network namespace")
+			   : NULL;
+}
+
+/* In a child, for root of a user namespace, who may leave the host's network namespace but not return. */
+static struct err *new_netns(void *user, int *ret_fd)
+{
+	if (unshare(CLONE_NEWNET) < 0)
+		return err_errno(errno, "cannot make a network namespace");
+	return open_own(ret_fd);
+}
+
+static struct err *socket_there(void *user, int *ret_fd)
+{
+	const struct socket_wish *w = user;
+
+	TRY(enter(w->netns));
+	return make_socket(w, ret_fd);
+}
+
+struct err *netns_make_apart(int *ret_netns)
+{
+	return fd_from_child(new_netns, NULL, ret_netns);
+}
+
 struct err *netns_make(bool ipv6, int *ret_netns, int *ret_sock)
 {
 	_cleanup_fd_ int here = -1, made = -1, sock = -1;
@@ -91,18 +127,14 @@ struct err *netns_default_ipv6(int netns, bool on)
 
 struct err *netns_socket(int netns, int family, int type, int protocol, int *ret_fd)
 {
+	struct socket_wish wish = {netns, family, type, protocol};
 	_cleanup_fd_ int here = -1, sock = -1;
-	struct err *error = NULL;
 
+	if (!user_is_root())
+		return fd_from_child(socket_there, &wish, ret_fd);
 	TRY(open_own(&here));
 	TRY(enter(netns));
-	if (family == AF_NETLINK) {
-		error = netlink_open(protocol, &sock);
-	} else {
-		sock = socket(family, type | SOCK_CLOEXEC, protocol);
-		if (sock < 0)
-			error = err_errno(errno, "cannot make a socket in the container's network namespace");
-	}
+	struct err *error = make_socket(&wish, &sock);
 	TRY(leave_for(here, error));
 	*ret_fd = TAKE_FD(sock);
 	return NULL;

@@ -68,6 +68,8 @@ _must_check_ struct err *endpoint_options_check(const struct network *n, const s
 _must_check_ struct err *bridge_ensure(const struct network *n, unsigned *ret_index, bool *ret_made);
 _must_check_ struct err *bridge_remove(const struct network *n);
 /* A network namespace of its own, with an rtnetlink socket in it; `ipv6`: interfaces that come have it. */
+/* For those who could not return from it (an ordinary user's root). */
+_must_check_ struct err *netns_make_apart(int *ret_netns);
 _must_check_ struct err *netns_make(bool ipv6, int *ret_netns, int *ret_sock);
 _must_check_ struct err *netns_default_ipv6(int netns, bool on);
 /* A socket made inside a namespace. */
@@ -115,6 +117,8 @@ char *ports_to_text(const struct ports *p);
 const char *protocol_name(uint8_t protocol);
 
 /* -- join.c --- */
+/* A mode without networks of ours: none, host, pasta. */
+bool network_mode_alone(const char *mode);
 char *names_path(const struct engine *e, const struct network *n);
 /* Its line in the network's name table. */
 _must_check_ struct err *names_add(struct engine *e, const struct container *c, const struct endpoint *ep);

@@ -216,7 +216,7 @@ struct err *container_networks(struct engine *e, const struct container *c, char
 	_cleanup_endpoints_ struct endpoints v = {0};
 	const char *mode = c->spec->network ? c->spec->network : "none";
 
-	if (str_eq(mode, "none") || str_eq(mode, "host")) {
+	if (network_mode_alone(mode)) {
 		strv_push(ret, mode);
 		return NULL;
 	}
@@ -330,7 +330,7 @@ struct err *network_settings(struct engine *e, const struct container *c, struct
 	json_set(o, "Networks", networks);
 	TRY(container_ports_json(e, c, &ports));
 	json_set(o, "Ports", ports);
-	if (str_eq(mode, "none") || str_eq(mode, "host"))
+	if (network_mode_alone(mode))
 		json_set(networks, mode, endpoint_object(c, NULL, ""));
 	else
 		TRY(endpoints_of(e, c->id, &v));

@@ -2,6 +2,9 @@
 #include "undo.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -9,6 +12,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/netlink.h"
+#include "base/process.h"
 #include "base/str.h"
 
 struct err *names_replace(const char *path, const char *container_id, const char *line)
@@ -52,6 +56,20 @@ static void undo_rules(const char *run_dir)
 	(void)unlink(path);
 }
 
+static void end_process(const char *line)
+{
+	int pid;
+	uint64_t ticks;
+	_cleanup_fd_ int pidfd = -1;
+
+	if (sscanf(line, "process %d %" SCNu64, &pid, &ticks) != 2)
+		return;
+	struct err *gone = process_open_exact(pid, ticks, &pidfd);
+	if (!gone)
+		gone = process_signal(pidfd, SIGTERM);
+	err_free(gone);
+}
+
 void network_undo(const char *run_dir, const char *container_id)
 {
 	_cleanup_free_ char *path = xasprintf("%s/" NETWORK_CONF, run_dir), *text = NULL;
@@ -64,8 +82,10 @@ void network_undo(const char *run_dir, const char *container_id)
 	}
 	undo_rules(run_dir);
 	_cleanup_strv_ char **lines = strv_split(text, "\n");
-	STRV_FOREACH (l, lines)
+	STRV_FOREACH (l, lines) {
+		end_process(*l);
 		if (str_starts(*l, "names ") && strchr(*l + 6, ' '))
 			err_free(names_replace(strchr(*l + 6, ' ') + 1, container_id, NULL));
+	}
 	(void)unlink(path);
 }

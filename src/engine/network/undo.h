@@ -2,7 +2,8 @@
 /* What a run leaves in the host's network stack and how it is taken back: used by the monitor at the container's end, and by the engine when
  * the monitor died. Uses base only. In RUN/containers/ID:
  *   network.rules   a finished nfnetlink batch that deletes the elements of its published ports
- *   network.conf    lines "names NETWORK PATH" (a name table it stands in), "link NAME[:ALIAS]", "internal" (nothing is forwarded), "dns ADDRESS" (servers to ask)
+ *   network.conf    lines "names NETWORK PATH" (a name table it stands in), "link NAME[:ALIAS]", "internal" (nothing is forwarded), "dns ADDRESS" (servers to ask),
+ *                   "process PID START-TICKS" (to be ended)
  * A name table (RUN/networks/NETWORK.names) has a line for each endpoint: CONTAINER IPV4|- IPV6|- NAME…; it is replaced under PATH.lock. */
 #ifndef ENGINE_NETWORK_UNDO_H
 #define ENGINE_NETWORK_UNDO_H
