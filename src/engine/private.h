@@ -3,6 +3,8 @@
 #ifndef ENGINE_PRIVATE_H
 #define ENGINE_PRIVATE_H
 
+#include <sys/stat.h>
+
 #include "base/db.h"
 #include "base/fd.h"
 #include "base/file.h"
@@ -92,7 +94,15 @@ _must_check_ struct err *volume_mount(const struct volume *v, char **ret_type, c
 /* Fills an empty volume with what the image has at `target`. */
 _must_check_ struct err *volume_copy_up(const char *volume_path, const struct inroot *rootfs,
 					const char *target);
+/* A directory `name` in `to` with a copy of `from`, whose attributes `st` are. */
+_must_check_ struct err *volume_copy_tree(int from, int to, const char *name, const struct stat *st);
+/* Whether a container has it, also one that is being made. In a transaction. */
+_must_check_ struct err *volume_is_wanted(struct db *db, const char *name, bool *ret);
 _must_check_ struct err *volume_remove(struct engine *e, const char *name);
+
+/* -- mounted.c --- */
+/* A clone of the mount that container_mount made, for a start. */
+_must_check_ struct err *container_mount_clone(struct engine *e, const struct container *c, int *ret_fd);
 
 /* -- volumes_from.c --- */
 /* Appends the mounts of the containers in s->volumes_from; what `s` mounts itself has precedence. */

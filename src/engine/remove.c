@@ -23,6 +23,7 @@ static struct err *remove_files(struct engine *e, const char *id)
 			    *run_dir = xasprintf("%s/containers/%s", e->run, id);
 
 	TRY(engine_store(e, &store));
+	TRY(container_unmount(e, id, true));
 	TRY(snapshot_remove(store, id));
 	TRY(file_remove_tree_at(AT_FDCWD, run_dir));
 	return file_remove_tree_at(AT_FDCWD, root_dir); /* last: the lock is in it */

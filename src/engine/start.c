@@ -258,8 +258,10 @@ static struct err *prepare_bundle(struct engine *e, struct container *c, const s
 }
 
 /* A detached mount: of the snapshot, or of the directory that was given. */
-static struct err *mount_root(struct store *store, const struct container *c, int *ret_fd)
+static struct err *mount_root(struct engine *e, struct store *store, const struct container *c, int *ret_fd)
 {
+	if (container_mounted(e, c, NULL))
+		return container_mount_clone(e, c, ret_fd);
 	if (!c->spec->rootfs)
 		return snapshot_mount_fd(store, c->id, c->spec->auto_remove ? SNAPSHOT_VOLATILE : 0, ret_fd);
 	int fd = open_tree(AT_FDCWD, c->spec->rootfs, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
@@ -288,7 +290,8 @@ static struct err *start_locked(struct engine *e, struct container *c, const str
 	_cleanup_free_ char *lock_path = xasprintf("%s/monitor.lock", c->run_dir);
 	TRY(file_lock_at(AT_FDCWD, lock_path, FILE_LOCK_EXCLUSIVE, &monitor_lock));
 	TRY(network_up(e, c, &net));
-	TRY_WRAP(mount_root(store, c, &rootfs), "cannot mount the root file system of container %s", c->name);
+	TRY_WRAP(mount_root(e, store, c, &rootfs), "cannot mount the root file system of container %s",
+		 c->name);
 	TRY(prepare_bundle(e, c, o, rootfs, &net, &fds));
 	TRY(event_run_write(c, &net.endpoints));
 	if (o)

@@ -185,19 +185,24 @@ static bool is_empty(int fd)
 	return empty;
 }
 
-/* A copy beside it, which then takes its place: whoever dies in between leaves the volume empty, to be filled again. */
-static struct err *fill(int volume_dir, int from, const struct stat *st)
+struct err *volume_copy_tree(int from, int parent, const char *name, const struct stat *st)
 {
 	_cleanup_fd_ int to = -1;
 
-	TRY(file_remove_tree_at(volume_dir, "_data.new"));
-	if (mkdirat(volume_dir, "_data.new", 0700) < 0)
+	if (mkdirat(parent, name, 0700) < 0)
 		return err_errno(errno, "cannot make the volume's directory");
-	to = openat(volume_dir, "_data.new", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	to = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (to < 0)
 		return err_errno(errno, "cannot open the volume's directory");
 	TRY(copy_directory(from, to, 0));
-	TRY(copy_attributes(to, st, false));
+	return copy_attributes(to, st, false);
+}
+
+/* A copy beside it, which then takes its place: whoever dies in between leaves the volume empty, to be filled again. */
+static struct err *fill(int volume_dir, int from, const struct stat *st)
+{
+	TRY(file_remove_tree_at(volume_dir, "_data.new"));
+	TRY(volume_copy_tree(from, volume_dir, "_data.new", st));
 	if (renameat(volume_dir, "_data.new", volume_dir, "_data") < 0)
 		return err_errno(errno, "cannot put the volume's directory in place");
 	return NULL;

@@ -142,7 +142,7 @@ uint64_t volume_bytes(const struct volume *v)
 /* -- removing those that nobody has --- */
 
 /* A name in quotes anywhere in a stored specification: more than needed is kept, never less. */
-static struct err *is_wanted(struct db *db, const char *name, bool *ret)
+struct err *volume_is_wanted(struct db *db, const char *name, bool *ret)
 {
 	_cleanup_free_ char *quoted = xasprintf("\"%s\"", name);
 	_cleanup_db_stmt_ struct db_stmt *stmt = NULL;
@@ -158,7 +158,7 @@ static struct err *set_aside(struct engine *e, struct db *db, const char *name, 
 			    *gone = xasprintf("%s/volumes/.gone-%s", e->root, name);
 	bool wanted;
 
-	TRY(is_wanted(db, name, &wanted));
+	TRY(volume_is_wanted(db, name, &wanted));
 	*ret_removed = !wanted;
 	if (wanted)
 		return NULL;

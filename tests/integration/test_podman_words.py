@@ -81,3 +81,51 @@ def test_mount_kinds(t):
     created = t.tmp / "made" / "here"
     t.havre(*run, "--mount", f"type=bind,source={created},target=/b,bind-create-src", image, "true")
     assert created.is_dir()
+
+
+def test_volume_data(t):
+    """A volume into a tar and out of it, copied, renamed; links of the data never lead out; what a container has is not renamed."""
+    image = t.busybox_image()
+    run = ("run", "--rm", "--network", "none")
+    t.havre(*run, "-v", "one:/d", image, "sh", "-c", "mkdir /d/sub; echo hello > /d/sub/f; ln -s /etc/passwd /d/link; chown 7:8 /d/sub/f")
+    tar = t.tmp / "one.tar"
+    t.havre("volume", "export", "-o", tar, "one")
+    t.havre("volume", "create", "two")
+    t.havre("volume", "import", "two", tar)
+    assert t.havre(*run, "-v", "two:/d", image, "sh", "-c", "cat /d/sub/f; stat -c %u:%g /d/sub/f; readlink /d/link").out == "hello\n7:8\n/etc/passwd\n"
+    assert t.havre("volume", "import", "gone", tar, check=False).rc == 1
+    assert t.havre("volume", "clone", "one", "three").out == "three\n"
+    assert t.havre(*run, "-v", "three:/d", image, "stat", "-c", "%u:%g", "/d/sub/f").out == "7:8\n"
+    assert "exists already" in t.havre("volume", "clone", "one", "two", check=False).err
+    t.havre("volume", "rename", "three", "four")
+    assert t.havre("volume", "exists", "three", check=False).rc == 1 and t.havre("volume", "exists", "four").rc == 0
+    t.havre("create", "--name", "user", "--network", "none", "-v", "four:/d", image, "true")
+    assert "a container has it" in t.havre("volume", "rename", "four", "five", check=False).err
+    assert "exists already" in t.havre("volume", "rename", "two", "one", check=False).err
+
+
+def test_mount_and_reset(t):
+    """mount shows a container's files, running or not, and what is written is the container's; rm and reset leave no mount and no file."""
+    image = t.busybox_image()
+    t.havre("run", "-d", "--name", "up", "--network", "none", "-v", "vol:/v", image, "sh", "-c", "echo here > /file; exec sleep 1000")
+    t.defer(t.havre, "rm", "-f", "up", check=False)
+    t.havre("create", "--name", "down", "--network", "none", image, "cat", "/from-outside")
+    up, down = (t.havre("mount", name).out.strip() for name in ("up", "down"))
+    t.defer(t.havre, "unmount", "-a", check=False)
+    t.wait_for(lambda: os.path.exists(up + "/file"))
+    assert open(up + "/file").read() == "here\n"
+    with open(down + "/from-outside", "w") as f:
+        f.write("written outside\n")
+    assert t.havre("start", "-a", "down").out == "written outside\n"
+    assert down in t.havre("mount").out and up in t.havre("mount").out
+    t.havre("unmount", "up")
+    assert not os.path.exists(up)
+    t.havre("rm", "down")
+    assert not os.path.exists(down) and t.havre("mount").out == ""
+
+    t.havre("secret", "create", "s", "-", input="x")
+    assert t.havre("system", "reset", input="n\n").rc == 0 and t.havre("ps", "-q").out
+    t.havre("mount", "up")
+    t.havre("system", "reset", "-f")
+    assert os.listdir(t.root) == [] and os.listdir(t.run_dir) == []
+    assert t.havre("ps", "-a", "-q").out == "" and t.havre("images", "-q").out == ""

@@ -42,6 +42,8 @@ cli_each_container(struct invocation *in, bool print, int *ret_status,
 		   struct err *(*f)(struct engine *e, struct container *c, void *user), void *user);
 /* One line from the terminal; a secret is not shown while it is typed. Caller frees. (cmd_login.c) */
 _must_check_ struct err *cli_ask(const char *question, bool secret, char **ret);
+/* Prints the warning and asks; anything but y is no, and so is the end of the input. (cmd_prune.c) */
+bool cli_confirm(const char *warning);
 /* Names and ids for the shell's completion. */
 void cli_complete(const struct program *p, const char *topic, const char *prefix);
 

@@ -33,12 +33,10 @@ static void pruned_release(struct pruned *p)
 /* -- asking ----------------------------------------------------------------------------------------------------- */
 
 /* Anything but y is no; so is the end of the input. */
-static bool confirmed(const struct prune_flags *f, const char *warning)
+bool cli_confirm(const char *warning)
 {
 	char line[80];
 
-	if (f->force)
-		return true;
 	printf("%s\nAre you sure you want to continue? [y/N] ", warning);
 	fflush(stdout);
 	if (!fgets(line, sizeof(line), stdin))
@@ -271,7 +269,7 @@ static struct err *run_container(struct invocation *in, int *ret_status)
 	struct engine *e;
 
 	TRY(parse_filters(f, "label label! until", &b));
-	if (!confirmed(f, "WARNING! This will remove all stopped containers."))
+	if (!f->force && !cli_confirm("WARNING! This will remove all stopped containers."))
 		return NULL;
 	TRY(cli_engine(&e));
 	return finish(prune_containers(e, &b, &p), &p);
@@ -294,9 +292,10 @@ static struct err *run_image(struct invocation *in, int *ret_status)
 
 	TRY(parse_filters(f, "dangling label label! until", &b));
 	bool all = f->all || says_all(&b, "dangling", "false") || says_all(&b, "dangling", "0");
-	if (!confirmed(f, all ? "WARNING! This will remove all images without at least one container "
-				"associated to them."
-			      : "WARNING! This will remove all dangling images."))
+	if (!f->force &&
+	    !cli_confirm(all ? "WARNING! This will remove all images without at least one container "
+			       "associated to them."
+			     : "WARNING! This will remove all dangling images."))
 		return NULL;
 	TRY(cli_engine(&e));
 	return finish(prune_images(e, &b, all, &p), &p);
@@ -311,10 +310,11 @@ static struct err *run_volume(struct invocation *in, int *ret_status)
 
 	TRY(parse_filters(f, "all label label!", &b));
 	bool all = f->all || says_all(&b, "all", "true") || says_all(&b, "all", "1");
-	if (!confirmed(f,
-		       all ? "WARNING! This will remove all local volumes not used by at least one container."
-			   : "WARNING! This will remove anonymous local volumes not used by at least one "
-			     "container."))
+	if (!f->force &&
+	    !cli_confirm(
+		    all ? "WARNING! This will remove all local volumes not used by at least one container."
+			: "WARNING! This will remove anonymous local volumes not used by at least one "
+			  "container."))
 		return NULL;
 	TRY(cli_engine(&e));
 	return finish(prune_volumes(e, &b, all, &p), &p);
@@ -328,8 +328,8 @@ static struct err *run_network(struct invocation *in, int *ret_status)
 	struct engine *e;
 
 	TRY(parse_filters(f, "label label! until", &b));
-	if (!confirmed(f,
-		       "WARNING! This will remove all custom networks not used by at least one container."))
+	if (!f->force &&
+	    !cli_confirm("WARNING! This will remove all custom networks not used by at least one container."))
 		return NULL;
 	TRY(cli_engine(&e));
 	struct err *error = prune_networks(e, &b, &p);
@@ -363,7 +363,7 @@ static struct err *run_system(struct invocation *in, int *ret_status)
 		"least one container\n%s  - all %s\n",
 		f->volumes ? "  - all anonymous volumes not used by at least one container\n" : "",
 		f->all ? "images without at least one container associated to them" : "dangling images");
-	if (!confirmed(f, warning))
+	if (!f->force && !cli_confirm(warning))
 		return NULL;
 	TRY(cli_engine(&e));
 	return finish(prune_system(e, f, &b, &p), &p);

@@ -37,6 +37,10 @@ extern const struct command cmd_events;
 extern const struct command cmd_config, cmd_context_inspect, cmd_context_ls, cmd_context_show,
 	cmd_context_use, cmd_node, cmd_plugin, cmd_service, cmd_stack, cmd_swarm, cmd_trust;
 
+/* Mounts of this machine's, and the end of everything. */
+extern const struct command cmd_mount, cmd_system_reset, cmd_unmount, cmd_unshare, cmd_volume_clone, cmd_volume_exists,
+	cmd_volume_export, cmd_volume_import, cmd_volume_rename;
+
 /* Pods. */
 extern const struct command cmd_pod_create, cmd_pod_exists, cmd_pod_inspect, cmd_pod_kill, cmd_pod_logs,
 	cmd_pod_ls, cmd_pod_pause, cmd_pod_prune, cmd_pod_restart, cmd_pod_rm, cmd_pod_start, cmd_pod_stop,

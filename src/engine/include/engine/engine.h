@@ -246,6 +246,14 @@ struct snapshot_change;
 _must_check_ struct err *container_changes(struct engine *e, struct container *c,
 					   struct snapshot_change **ret, size_t *ret_n);
 
+/* -- its root file system on this machine (mounted.c) ---------------------------------------------------------- */
+
+/* Mounts it, unless it is mounted, until container_unmount or the container's removal. Caller frees the path. */
+_must_check_ struct err *container_mount(struct engine *e, struct container *c, char **ret_path);
+bool container_mounted(struct engine *e, const struct container *c, char **ret_path /* may be NULL */);
+/* force: detached, also when it is in use. One that is not mounted is success. */
+_must_check_ struct err *container_unmount(struct engine *e, const char *id, bool force);
+
 /* -- attached streams ----------------------------------------------------------------------------------------- */
 
 /* Pumps our stdio and the container's streams until the program ends, the user detaches or the monitor is lost. */
@@ -281,6 +289,13 @@ _must_check_ struct err *volume_delete(struct engine *e, const char *name);
 _must_check_ struct err *volume_list(struct engine *e, struct volume **ret, size_t *ret_n); /* by name */
 void volumes_free(struct volume *v, size_t n);
 uint64_t volume_bytes(const struct volume *v); /* of its files, by walking them */
+/* Its data as a tar, and a tar laid over its data. ERR_UNSUPPORTED for one that is mounted from elsewhere. */
+_must_check_ struct err *volume_export(struct engine *e, const char *name, int fd);
+_must_check_ struct err *volume_import(struct engine *e, const char *name, int fd);
+/* A copy of its data under another name; without labels. ERR_EXISTS. */
+_must_check_ struct err *volume_clone(struct engine *e, const char *from, const char *to);
+/* ERR_STATE while a container has it, ERR_EXISTS. */
+_must_check_ struct err *volume_rename(struct engine *e, const char *from, const char *to);
 /* Unless a container has it, also one that is being made. */
 _must_check_ struct err *volume_remove_unused(struct engine *e, const char *name, bool *ret_removed);
 
@@ -302,6 +317,8 @@ _must_check_ struct err *engine_remove_image(struct engine *e, const char *what,
 /* The image's files and a config.json for them in a directory: an OCI bundle (images/edit.h). */
 _must_check_ struct err *engine_unpack_image(struct engine *e, const struct image *image, int dirfd,
 					     const struct progress *progress);
+/* Removes all that is kept: containers, pods, networks, volumes, images, secrets. What cannot be removed is an error, and the rest is. */
+_must_check_ struct err *engine_reset(struct engine *e);
 _must_check_ struct err *engine_info(struct engine *e, struct json **ret); /* docker info's object */
 
 /* Looks for damage in what is kept, and repairs it (images/check.h). Opens the store by itself, because it may not be possible to. */
