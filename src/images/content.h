@@ -162,6 +162,9 @@ struct image_record {
 	bool repo_digest;
 	bool layer_blobs_optional; /* layers need not be there as blobs (ERR_CORRUPT otherwise) */
 };
+/* The registry has the image under this name now, too: its layers can be mounted from there. */
+_must_check_ struct err *image_record_pushed(struct store *s, const struct image *image,
+					     const struct reference *to);
 _must_check_ struct err *image_record(struct store *s, const struct image_record *r, struct image **ret,
 				      bool *ret_changed);
 

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "base/fd.h"
 #include "base/memory.h"
 #include "manifest.h"
 #include "pull_blob.h"
@@ -456,6 +457,11 @@ static struct err *push(struct push *p, struct push_result *ret)
 		TRY(put_documents(p));
 	}
 	TRY(sign_documents(p));
+	if (digest_equal(&p->documents[p->n_documents - 1].digest, &p->image->target)) {
+		_cleanup_fd_ int lock = -1;
+		TRY(store_lock_shared(p->store, &lock));
+		TRY(image_record_pushed(p->store, p->image, p->ref));
+	}
 	ret->digest = p->documents[p->n_documents - 1].digest;
 	ret->size = p->documents[p->n_documents - 1].size;
 	return NULL;

@@ -545,3 +545,26 @@ struct err *image_record(struct store *s, const struct image_record *r, struct i
 		*ret_changed = p.changed;
 	return NULL;
 }
+
+struct err *image_record_pushed(struct store *s, const struct image *image, const struct reference *to)
+{
+	_cleanup_free_ char *text = xasprintf("%s/%s@%s", to->domain, to->path, image->target.s);
+	bool changed = false;
+
+	if (s->read_only)
+		return NULL;
+	_cleanup_store_db_ struct store *locked = store_db_lock(s);
+	TRY(db_begin(locked->db));
+	_cleanup_image_ struct image *now = NULL;
+	struct err *e = find_by_id(s, image->id.s, &now);
+	/* It may have been removed, or be another one's part by now. */
+	if (!e && now && digest_equal(&now->target, &image->target))
+		e = put_name(s, text, NAME_DIGEST, &image->id, &image->manifest, &image->target, &changed);
+	if (!e && changed)
+		e = store_index_write(s);
+	if (!e)
+		e = db_commit(s->db, true);
+	if (e)
+		db_rollback(s->db);
+	return e;
+}

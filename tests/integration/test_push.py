@@ -131,6 +131,17 @@ def test_mount_from_another_repository(t):
     r = havre(t, "push", f"{registry.host}/other/copy:v1")
     assert r.out.count(": Mounted") == 2 and "Pushed" not in r.out, r
     assert registry.manifest("other/copy", "v1") == registry.manifest("base", "v1")
+    # What was pushed somewhere is known to be there, as docker knows it.
+    target = start_registry(t)
+    for path in ("first", "second"):
+        havre(t, "tag", source, f"{target.host}/{path}:v1")
+        r = havre(t, "push", f"{target.host}/{path}:v1")
+    assert r.out.count(": Mounted") == 2 and "Pushed" not in r.out, r
+    digests = json.loads(havre(t, "image", "inspect", source).out)[0]["RepoDigests"]
+    assert {d.split("@")[0] for d in digests} == {f"{target.host}/first", f"{target.host}/second", f"{registry.host}/base", f"{registry.host}/other/copy"}
+    assert len({d.split("@")[1] for d in digests}) == 1, digests
+    havre(t, "rmi", source, f"{registry.host}/other/copy:v1", f"{target.host}/first:v1")
+    assert json.loads(havre(t, "image", "inspect", f"{target.host}/second:v1").out)[0]["RepoDigests"] == [d for d in digests if "/second@" in d]
 
 
 def test_mount_refused(t):
