@@ -80,8 +80,14 @@ struct err *container_commit(struct engine *e, struct container *c, const struct
 		.progress = o->progress,
 	};
 	bool pause = o->pause && is_running(c);
-	if (pause)
-		TRY(container_pause(e, c, true));
+	if (pause) {
+		struct err *no = container_pause(e, c, true);
+		pause = !no;
+		/* An ordinary user's container has no freezer unless one was delegated: it goes on meanwhile, as with podman. */
+		if (no && no->kind != ERR_UNSUPPORTED)
+			return no;
+		err_free(no);
+	}
 	struct err *error = snapshot_commit(store, c->id, &commit, ret_id);
 	if (!error)
 		event_container(e, c, "commit", "comment", o->message ?: "", NULL);

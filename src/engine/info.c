@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/timestamp.h"
+#include "base/user.h"
 #include "private.h"
 #include "runtime/cgroup.h"
 
@@ -172,6 +173,8 @@ struct err *engine_info(struct engine *e, struct json **ret)
 	set_machine(o);
 	json_set_string(o, "LoggingDriver", "json-file");
 	json_append(security, json_new_string("name=seccomp,profile=builtin"));
+	if (!user_is_root())
+		json_append(security, json_new_string("name=rootless"));
 	json_set(o, "SecurityOptions", security);
 	json_set_string(o, "HavreRootDir", e->root);
 	json_set_string(o, "DockerRootDir", e->root);

@@ -302,7 +302,11 @@ struct err *container_pause(struct engine *e, struct container *c, bool paused)
 	fd = open(marker, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return err_errno(errno, "cannot pause container %s", c->name);
-	TRY(rt_container_pause(rt));
+	struct err *error = rt_container_pause(rt);
+	if (error) {
+		(void)unlink(marker);
+		return error;
+	}
 	c->status = CONTAINER_PAUSED;
 	event_container(e, c, "pause", NULL);
 	return NULL;

@@ -86,6 +86,23 @@ def test_refusals(t):
     assert limited.rc == 125 and "no control group with the memory controller" in limited.err or limited.rc == 0
     bridged = u.havre("run", "--rm", "--network", "bridge", "busybox:test", "true", check=False)
     assert bridged.rc == 125 and "network bridge needs root" in bridged.err
+    made = u.havre("network", "create", "own", check=False)
+    assert made.rc == 1 and "networks of several containers need root" in made.err
+    assert "name=rootless" in u.havre("info").out
+
+
+def test_commit(t):
+    """a running container is committed without a freezer; pause says that there is none"""
+    u = user(t)
+    name = t.id()
+    u.havre("run", "-d", "--name", name, "busybox:test", "sh", "-c", "echo new >/f; exec sleep 1000")
+    t.wait_for(lambda: u.havre("exec", name, "test", "-s", "/f", check=False).rc == 0)
+    paused = u.havre("pause", name, check=False)
+    assert paused.rc == 0 or "no cgroup to freeze" in paused.err
+    if paused.rc == 0:
+        u.havre("unpause", name)
+    u.havre("commit", name, "made:1")
+    assert u.havre("run", "--rm", "made:1", "cat", "/f").out == "new\n"
 
 
 def test_volumes(t):

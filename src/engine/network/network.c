@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/timestamp.h"
+#include "base/user.h"
 #include "event.h"
 #include "network_private.h"
 
@@ -411,6 +412,13 @@ struct err *network_create(struct engine *e, const struct network_spec *s, struc
 
 	if (bad)
 		return bad;
+	if (!user_is_root())
+		return err_new(ERR_PERMISSION,
+			       "cannot make the network %s: networks of several containers need root; an "
+			       "ordinary user's "
+			       "containers have --network pasta, none, host or container:NAME, or share one "
+			       "in a pod",
+			       s->name);
 	_cleanup_network_ struct network *n = new_network(s->name, s->driver ? s->driver : "bridge");
 	n->spec.subnets = strv_dup(s->subnets);
 	n->spec.gateways = strv_dup(s->gateways);
