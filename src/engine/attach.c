@@ -128,7 +128,8 @@ static struct err *receive_some(struct attach *a, bool *ret_eof)
 	return NULL;
 }
 
-struct err *attach_wait_exit(struct attach *a, int timeout_ms, int *ret_code)
+struct err *attach_wait_output(struct attach *a, int timeout_ms, struct strbuf *output, size_t max,
+			       int *ret_code)
 {
 	int64_t until = timestamp_monotonic_ns() + (int64_t)timeout_ms * 1000000;
 	bool eof = false;
@@ -143,6 +144,9 @@ struct err *attach_wait_exit(struct attach *a, int timeout_ms, int *ret_code)
 			*ret_code = a->exit_code;
 			return NULL;
 		}
+		if (have && output && (f.type == STREAM_STDOUT || f.type == STREAM_STDERR) &&
+		    output->len < max)
+			strbuf_append(output, f.data, MIN(f.size, max - output->len));
 		if (have)
 			continue;
 		if (eof)
@@ -157,6 +161,11 @@ struct err *attach_wait_exit(struct attach *a, int timeout_ms, int *ret_code)
 		if (n > 0)
 			TRY(receive_some(a, &eof));
 	}
+}
+
+struct err *attach_wait_exit(struct attach *a, int timeout_ms, int *ret_code)
+{
+	return attach_wait_output(a, timeout_ms, NULL, 0, ret_code);
 }
 
 void attach_removed(struct attach *a)

@@ -7,12 +7,14 @@
 #include "base/process.h"
 #include "base/timestamp.h"
 #include "cdi.h"
+#include "health.h"
 #include "image_mount.h"
 #include "images/snapshot.h"
 #include "namespace_join.h"
 #include "network/join.h"
 #include "pod.h"
 #include "private.h"
+#include "restart_policy.h"
 #include "secret.h"
 #include "security.h"
 
@@ -154,6 +156,7 @@ static struct err *merge_image(const struct image *image, struct container_spec 
 	s->labels = merged;
 	TRY(json_get_object(&config, "Volumes", JSON_OPTIONAL, &volumes));
 	merge_volumes(&volumes, s);
+	TRY(health_merge_image(&config, s));
 	TRY(json_get_object(&config, "ExposedPorts", JSON_OPTIONAL, &ports));
 	merge_ports(&ports, s);
 	return NULL;
@@ -207,6 +210,10 @@ static struct err *check_modes(const struct container_spec *s)
 		return err_new(ERR_INVALID,
 			       "--hostname cannot be combined with --uts %s: the name is that container's",
 			       s->uts_mode);
+	struct restart_policy restart;
+	TRY(restart_policy_parse(s->restart, &restart));
+	if (restart.kind != RESTART_NO && s->auto_remove)
+		return err_new(ERR_INVALID, "conflicting options: cannot specify both --restart and --rm");
 	if (s->workdir && s->workdir[0] != '/')
 		return err_new(ERR_INVALID, "the working directory \"%.128s\" is not an absolute path",
 			       s->workdir);

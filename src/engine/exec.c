@@ -41,7 +41,8 @@ struct err *container_exec(struct engine *e, struct container *c, const struct e
 	json_set_string(config, "mode", "exec");
 	json_set_string(config, "id", c->id);
 	json_set_string(config, "state_root", state_root);
-	say_begin(e, c, x, config);
+	if (!x->quiet)
+		say_begin(e, c, x, config);
 	json_set_bool(config, "tty", x->tty);
 	json_set_bool(config, "stdin", x->stdin_);
 	json_set_bool(config, "stdin_once", true);

@@ -206,7 +206,7 @@ static struct err *open_stopped(struct engine *e, struct container *c, struct co
 	struct store *store;
 
 	TRY(engine_store(e, &store));
-	TRY_WRAP(snapshot_mount_fd(store, c->id, c->spec->read_only ? SNAPSHOT_READ_ONLY : 0, &f->root.fd),
+	TRY_WRAP(container_mount_root(e, store, c, c->spec->read_only ? SNAPSHOT_READ_ONLY : 0, &f->root.fd),
 		 "cannot mount the root file system of container %s", c->name);
 	TRY(spec_mounts(&in, &mounts));
 	TRY(collect_binds(mounts, &view.binds));

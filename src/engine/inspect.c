@@ -7,6 +7,7 @@
 #include "base/timestamp.h"
 #include "images/snapshot.h"
 #include "network/report.h"
+#include "restart_policy.h"
 #include "security.h"
 #include "spec.h"
 #include "ulimit.h"
@@ -39,9 +40,11 @@ static struct json *state_object(const struct container *c)
 	struct json *o = json_new_object();
 
 	json_set_string(o, "Status", container_status_name(c->status));
-	json_set_bool(o, "Running", c->status == CONTAINER_RUNNING || c->status == CONTAINER_PAUSED);
+	json_set_bool(o, "Running",
+		      c->status == CONTAINER_RUNNING || c->status == CONTAINER_PAUSED ||
+			      c->status == CONTAINER_RESTARTING);
 	json_set_bool(o, "Paused", c->status == CONTAINER_PAUSED);
-	json_set_bool(o, "Restarting", false);
+	json_set_bool(o, "Restarting", c->status == CONTAINER_RESTARTING);
 	json_set_bool(o, "OOMKilled", c->oom_killed);
 	json_set_bool(o, "Dead", false);
 	json_set_i64(o, "Pid", c->pid);
@@ -49,6 +52,10 @@ static struct json *state_object(const struct container *c)
 	set_text(o, "Error", c->error);
 	set_time(o, "StartedAt", c->started_ns);
 	set_time(o, "FinishedAt", c->finished_ns);
+	struct json *health = NULL;
+	err_free(container_health(c, &health));
+	if (health)
+		json_set(o, "Health", health);
 	return o;
 }
 
@@ -90,6 +97,11 @@ static struct json *config_object(const struct container *c)
 	set_text(o, "WorkingDir", s->workdir);
 	set_list(o, "Entrypoint", s->entrypoint);
 	json_set(o, "Labels", json_new_pairs(s->labels));
+	struct json *health = NULL;
+	if (s->health)
+		err_free(json_parse(s->health, strlen(s->health), "health check", &health));
+	if (health)
+		json_set(o, "Healthcheck", health);
 	if (s->stop_signal)
 		json_set_string(o, "StopSignal", s->stop_signal);
 	if (s->stop_timeout_s >= 0)
@@ -197,8 +209,10 @@ static struct json *host_config_object(const struct container *c)
 	json_set(o, "LogConfig", log);
 	json_set_string(o, "NetworkMode", s->network ? s->network : "none");
 	json_set(o, "PortBindings", network_port_bindings(s));
-	json_set_string(restart, "Name", "no");
-	json_set_i64(restart, "MaximumRetryCount", 0);
+	struct restart_policy policy = {0};
+	err_free(restart_policy_parse(s->restart, &policy));
+	json_set_string(restart, "Name", restart_policy_name(&policy));
+	json_set_i64(restart, "MaximumRetryCount", policy.max);
 	json_set(o, "RestartPolicy", restart);
 	json_set_bool(o, "AutoRemove", s->auto_remove);
 	set_list(o, "CapAdd", s->cap_add);
@@ -296,7 +310,7 @@ struct err *container_inspect(struct engine *e, struct container *c, struct json
 	json_set_string(o, "HostsPath", path);
 	set_text(o, "LogPath", c->log_path);
 	json_set_string(o, "Name", name);
-	json_set_i64(o, "RestartCount", 0);
+	json_set_i64(o, "RestartCount", c->restarts);
 	json_set_string(o, "Driver", "overlayfs");
 	json_set_string(o, "Platform", "linux");
 	json_set_string(o, "MountLabel", "");

@@ -82,10 +82,21 @@ static struct err *send_signal(struct engine *e, struct container *c, int signum
 	return signum == SIGKILL ? kill_frozen(e, c) : NULL;
 }
 
+static int own_signal(const struct container *c)
+{
+	int signum = SIGTERM;
+
+	if (c->spec->stop_signal)
+		err_free(signal_parse(c->spec->stop_signal, &signum));
+	return signum;
+}
+
 struct err *container_kill(struct engine *e, struct container *c, int signum)
 {
 	char number[16];
 
+	if (signum == SIGKILL || signum == SIGTERM || signum == own_signal(c))
+		TRY(restart_mark_stopped(c, true));
 	TRY(send_signal(e, c, signum));
 	snprintf(number, sizeof(number), "%d", signum);
 	event_container(e, c, "kill", "signal", number, NULL);
@@ -158,6 +169,11 @@ static struct err *wait_exit(struct container *c, int timeout_ms, bool *ret_know
 	return error;
 }
 
+static bool may_restart(const struct container *c)
+{
+	return c->spec->restart && !str_eq(c->spec->restart, "no");
+}
+
 struct err *container_wait(struct engine *e, struct container *c, enum wait_condition cond, int *ret_code)
 {
 	_cleanup_fd_ int inotify = -1;
@@ -172,17 +188,17 @@ struct err *container_wait(struct engine *e, struct container *c, enum wait_cond
 		TRY(look_again(e, c, &gone));
 		if (!gone && !is_up(c))
 			code = c->exit_code;
-		if (gone || (cond == WAIT_NOT_RUNNING && !is_up(c)) ||
+		if (gone || (cond == WAIT_NOT_RUNNING && !is_up(c) && c->status != CONTAINER_RESTARTING) ||
 		    (cond == WAIT_NEXT_EXIT && !is_up(c) && c->finished_ns != first_finish))
 			break;
 		if (is_up(c)) {
 			bool known;
 			TRY(wait_exit(c, -1, &known, &code));
 			/* The record was written before that; the container may be removed by now. */
-			if (known && cond != WAIT_REMOVED)
+			if (known && cond != WAIT_REMOVED && !(cond == WAIT_NOT_RUNNING && may_restart(c)))
 				break;
 			/* Nobody answers: the record changes, or the lock gets free, in a moment. */
-			if (!known)
+			if (!known || may_restart(c))
 				TRY(wait_for_change(inotify, 20));
 			continue;
 		}
@@ -239,16 +255,36 @@ struct err *container_kill_and_wait(struct engine *e, struct container *c)
 	return err_wrap(error, "container %s does not end, even by SIGKILL", c->name);
 }
 
+struct err *container_end(struct engine *e, struct container *c)
+{
+	int seconds = c->spec->stop_timeout_s >= 0 ? c->spec->stop_timeout_s : STOP_TIMEOUT_DEFAULT_S, code;
+	bool known;
+
+	TRY(ignore_ended(send_signal(e, c, own_signal(c))));
+	struct err *error = wait_exit(c, MIN(seconds, 1000000) * 1000, &known, &code);
+	if (!error)
+		return NULL;
+	err_free(error);
+	return ignore_ended(send_signal(e, c, SIGKILL));
+}
+
 struct err *container_stop(struct engine *e, struct container *c, int timeout_s, const char *signal)
 {
 	int signum, code = 0, seconds = timeout_s >= 0 ? timeout_s : c->spec->stop_timeout_s;
 	bool gone, known;
 
+	if (c->status == CONTAINER_RESTARTING) {
+		_cleanup_fd_ int lock = -1;
+		TRY(container_lock(e, c, &lock));
+		if (c->status == CONTAINER_RESTARTING)
+			return restart_cancel(e, c);
+	}
 	if (!is_up(c))
 		return NULL; /* as docker: stopping what is stopped succeeds */
 	if (seconds < 0)
 		seconds = STOP_TIMEOUT_DEFAULT_S;
 	seconds = MIN(seconds, 1000000);
+	TRY(restart_mark_stopped(c, true));
 	TRY(stop_signal(c, signal, &signum));
 	TRY(ignore_ended(container_kill(e, c, signum)));
 	TRY(ignore_ended(thaw(e, c)));

@@ -64,12 +64,28 @@ _must_check_ struct err *container_list_kind(struct engine *e, bool all, bool sa
 bool container_row_exists(struct engine *e, const char *id, struct err **ret_err);
 struct container *container_new(struct engine *e, const char *id);
 
+/* -- restart.c --- */
+/* Whether its last end was asked for by hand. */
+_must_check_ struct err *restart_mark_stopped(const struct container *c, bool stopped);
+/* Under the container's lock: one that waits to be started anew does not wait any more. */
+_must_check_ struct err *restart_cancel(struct engine *e, struct container *c);
+/* start.c: under its lock, and with the monitor's in our hands. */
+_must_check_ struct err *container_start_again(struct engine *e, struct container *c, unsigned restarts,
+					       unsigned delay_ms);
+_must_check_ struct err *container_mount_root(struct engine *e, struct store *store,
+					      const struct container *c, unsigned flags,
+					      int *ret_fd); /* enum snapshot_mount_flags */
+/* "PROGRAM --root … --run …", for what monitors run. */
+_must_check_ struct err *engine_own_command(struct engine *e, char ***argv);
+
 /* -- create.c --- */
 /* What the image's configuration says and the spec does not. */
 _must_check_ struct err *container_merge_image(const struct image *image, struct container_spec *s);
 
 /* -- lifecycle.c --- */
 /* SIGKILL until it has ended and its monitor, too. */
+/* Ends it as a stop does, without the mark that it was by hand. */
+_must_check_ struct err *container_end(struct engine *e, struct container *c);
 _must_check_ struct err *container_kill_and_wait(struct engine *e, struct container *c);
 
 /* -- remove.c --- */
@@ -129,6 +145,9 @@ _must_check_ struct err *attach_connect(struct container *c, unsigned want, stru
 _must_check_ struct err *attach_wait_started(struct attach *a); /* STARTED, or the error that was reported */
 /* Waits for EXIT, ignoring other frames. ERR_TIMEOUT after timeout_ms (-1: never), ERR_UNREACHABLE when the monitor dies. */
 _must_check_ struct err *attach_wait_exit(struct attach *a, int timeout_ms, int *ret_code);
+/* The same, and up to `max` bytes of the program's output are appended to `output`. */
+_must_check_ struct err *attach_wait_output(struct attach *a, int timeout_ms, struct strbuf *output,
+					    size_t max, int *ret_code);
 int attach_fd(struct attach *a);
 bool attach_exited(const struct attach *a);
 /* Says that the removal was done, and waits for the monitor's end. */

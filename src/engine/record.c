@@ -18,7 +18,7 @@ static struct err *decode(struct json *doc, struct record *r)
 {
 	struct json_cursor root = json_root(doc);
 	const char *error = NULL;
-	int64_t pid = 0, code = 0;
+	int64_t pid = 0, code = 0, restarts = 0, delay = 0;
 
 	TRY(json_get_bool(&root, "started", JSON_OPTIONAL, &r->started));
 	TRY(json_get_bool(&root, "finished", JSON_OPTIONAL, &r->finished));
@@ -29,6 +29,11 @@ static struct err *decode(struct json *doc, struct record *r)
 	TRY(json_get_i64(&root, "exit_code", JSON_OPTIONAL, 0, 255, &code));
 	TRY(json_get_bool(&root, "oom_killed", JSON_OPTIONAL, &r->oom_killed));
 	TRY(json_get_string(&root, "error", JSON_OPTIONAL, &error));
+	TRY(json_get_bool(&root, "restarting", JSON_OPTIONAL, &r->restarting));
+	TRY(json_get_i64(&root, "restarts", JSON_OPTIONAL, 0, INT32_MAX, &restarts));
+	TRY(json_get_i64(&root, "delay_ms", JSON_OPTIONAL, 0, INT32_MAX, &delay));
+	r->restarts = (unsigned)restarts;
+	r->delay_ms = (unsigned)delay;
 	r->pid = (pid_t)pid;
 	r->exit_code = (int)code;
 	r->error = xstrdup_null(error);
@@ -70,6 +75,9 @@ struct err *record_write(const char *container_dir, const struct record *r, enum
 		      r->started ? "true" : "false", r->finished ? "true" : "false", (int)r->pid,
 		      (unsigned long long)r->start_ticks, (long long)r->started_ns, (long long)r->finished_ns,
 		      r->exit_code, r->oom_killed ? "true" : "false");
+	if (r->restarting || r->restarts || r->delay_ms)
+		strbuf_printf(&b, ",\"restarting\":%s,\"restarts\":%u,\"delay_ms\":%u",
+			      r->restarting ? "true" : "false", r->restarts, r->delay_ms);
 	if (r->error) {
 		strbuf_puts(&b, ",\"error\":");
 		json_quote(&b, r->error, MIN(strlen(r->error), (size_t)8192));

@@ -17,7 +17,10 @@ struct record {
 	int64_t started_ns, finished_ns;
 	int exit_code;
 	bool oom_killed;
-	char *error; /* why it could not start, or how it was lost; NULL: none */
+	bool restarting;   /* finished, and its monitor (pid, start_ticks) waits to start it anew */
+	unsigned restarts; /* since it was started by hand */
+	unsigned delay_ms; /* of the last restart */
+	char *error;       /* why it could not start, or how it was lost; NULL: none */
 };
 void record_release(struct record *r);
 #define _cleanup_record_ _cleanup_(record_release)

@@ -99,7 +99,16 @@ struct err *container_remove_any(struct engine *e, struct container *c, bool for
 			return err_new(ERR_STATE,
 				       "cannot remove container %s: it is %s; stop it first, or use force",
 				       c->name, container_status_name(c->status));
+		TRY(restart_mark_stopped(c, true));
 		TRY(container_kill_and_wait(e, c));
+	}
+	if (c->status == CONTAINER_RESTARTING) {
+		if (!force)
+			return err_new(
+				ERR_STATE,
+				"cannot remove container %s: it is restarting; stop it first, or use force",
+				c->name);
+		TRY(restart_cancel(e, c));
 	}
 	TRY(monitor_wait_gone(c->run_dir, GONE_TIMEOUT_MS));
 	return container_destroy(e, c, volumes);

@@ -93,6 +93,8 @@ static const struct field fields[] = {
 	F(FIELD_BOOL, oom_kill_disable),
 	F(FIELD_STRV, volumes_from),
 	F(FIELD_STRING, gpus),
+	F(FIELD_STRING, restart),
+	F(FIELD_STRING, health),
 	F(FIELD_STRING, pod),
 	F(FIELD_STRV, pod_share),
 	F(FIELD_STRING, rootfs),

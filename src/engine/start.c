@@ -10,12 +10,14 @@
 #include "base/process.h"
 #include "base/user.h"
 #include "event.h"
+#include "health.h"
 #include "images/snapshot.h"
 #include "namespace_join.h"
 #include "network/join.h"
 #include "network/undo.h"
 #include "pod.h"
 #include "private.h"
+#include "restart_policy.h"
 #include "spec.h"
 
 #define RESOLV_MAX (64u << 10)
@@ -116,6 +118,45 @@ static unsigned wanted(const struct container *c, const struct attach_options *o
 	       (o->stdout_ ? STREAM_WANT_STDOUT : 0u) | (o->stderr_ ? STREAM_WANT_STDERR : 0u);
 }
 
+struct err *engine_own_command(struct engine *e, char ***argv)
+{
+	char *program;
+
+	TRY(engine_program_path(e->program, NULL, &program));
+	strv_push_take(argv, program);
+	strv_push(argv, "--root");
+	strv_push(argv, e->root);
+	strv_push(argv, "--run");
+	strv_push(argv, e->run);
+	return NULL;
+}
+
+/* How a start came about: zero for one by hand. */
+struct start_reason {
+	bool again; /* by the restart policy, from a monitor whose lock we have */
+	unsigned restarts, delay_ms;
+};
+
+static struct err *restart_config(struct engine *e, const struct container *c, const struct start_reason *why,
+				  struct json *config)
+{
+	struct restart_policy policy;
+	_cleanup_strv_ char **argv = NULL;
+
+	TRY(restart_policy_parse(c->spec->restart, &policy));
+	if (policy.kind == RESTART_NO)
+		return NULL;
+	TRY(engine_own_command(e, &argv));
+	strv_push(&argv, "container");
+	strv_push(&argv, "revive");
+	strv_push(&argv, c->id);
+	json_set_string(config, "restart", c->spec->restart);
+	json_set_strv(config, "revive", argv);
+	json_set_u64(config, "restarts", why->restarts);
+	json_set_u64(config, "delay_ms", why->delay_ms);
+	return NULL;
+}
+
 static struct err *monitor_config(struct engine *e, const struct container *c, unsigned want, size_t n_fds,
 				  struct json **ret)
 {
@@ -152,13 +193,7 @@ static struct err *monitor_config(struct engine *e, const struct container *c, u
 	}
 	if (s->auto_remove) {
 		_cleanup_strv_ char **argv = NULL;
-		char *program;
-		TRY(engine_program_path(e->program, NULL, &program));
-		strv_push_take(&argv, program);
-		strv_push(&argv, "--root");
-		strv_push(&argv, e->root);
-		strv_push(&argv, "--run");
-		strv_push(&argv, e->run);
+		TRY(engine_own_command(e, &argv));
 		strv_push(&argv, "container");
 		strv_push(&argv, "cleanup");
 		strv_push(&argv, c->id);
@@ -258,12 +293,13 @@ static struct err *prepare_bundle(struct engine *e, struct container *c, const s
 }
 
 /* A detached mount: of the snapshot, or of the directory that was given. */
-static struct err *mount_root(struct engine *e, struct store *store, const struct container *c, int *ret_fd)
+struct err *container_mount_root(struct engine *e, struct store *store, const struct container *c,
+				 unsigned flags, int *ret_fd)
 {
 	if (container_mounted(e, c, NULL))
 		return container_mount_clone(e, c, ret_fd);
 	if (!c->spec->rootfs)
-		return snapshot_mount_fd(store, c->id, c->spec->auto_remove ? SNAPSHOT_VOLATILE : 0, ret_fd);
+		return snapshot_mount_fd(store, c->id, flags, ret_fd);
 	int fd = open_tree(AT_FDCWD, c->spec->rootfs, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
 	if (fd < 0)
 		return err_errno(errno, "cannot use %s", c->spec->rootfs);
@@ -271,8 +307,8 @@ static struct err *mount_root(struct engine *e, struct store *store, const struc
 	return NULL;
 }
 
-static struct err *start_locked(struct engine *e, struct container *c, const struct attach_options *o,
-				struct attach **ret)
+static struct err *start_locked(struct engine *e, struct container *c, const struct start_reason *why,
+				const struct attach_options *o, struct attach **ret)
 {
 	struct store *store;
 	_cleanup_fd_ int monitor_lock = -1, rootfs = -1;
@@ -284,14 +320,17 @@ static struct err *start_locked(struct engine *e, struct container *c, const str
 
 	start_fds_init(&fds);
 	TRY(engine_store(e, &store));
-	TRY(monitor_wait_gone(c->run_dir, GONE_TIMEOUT_MS)); /* of the run before */
+	if (!why->again)
+		TRY(monitor_wait_gone(c->run_dir, GONE_TIMEOUT_MS)); /* of the run before */
+	TRY(restart_mark_stopped(c, false));
+	TRY(health_reset(c));
 	TRY(file_remove_tree_at(AT_FDCWD, c->run_dir));
 	TRY(file_mkdir_p(c->run_dir, 0700));
 	_cleanup_free_ char *lock_path = xasprintf("%s/monitor.lock", c->run_dir);
 	TRY(file_lock_at(AT_FDCWD, lock_path, FILE_LOCK_EXCLUSIVE, &monitor_lock));
 	TRY(network_up(e, c, &net));
-	TRY_WRAP(mount_root(e, store, c, &rootfs), "cannot mount the root file system of container %s",
-		 c->name);
+	TRY_WRAP(container_mount_root(e, store, c, c->spec->auto_remove ? SNAPSHOT_VOLATILE : 0, &rootfs),
+		 "cannot mount the root file system of container %s", c->name);
 	TRY(prepare_bundle(e, c, o, rootfs, &net, &fds));
 	TRY(event_run_write(c, &net.endpoints));
 	if (o)
@@ -302,6 +341,8 @@ static struct err *start_locked(struct engine *e, struct container *c, const str
 	/* With a network all of its places are taken: the monitor closes them by number. */
 	size_t n_fds = MAX(start_fds_count(&fds), net.netns >= 0 ? (size_t)START_PIDNS : 0);
 	TRY(monitor_config(e, c, want, n_fds, &config));
+	TRY(restart_config(e, c, why, config));
+	TRY(health_monitor_config(e, c, config));
 	json_set_bool(config, "network", net.netns >= 0);
 	json_set_bool(config, "resolver", net.dns_udp >= 0);
 	TRY(monitor_spawn(e, "run", fds.fds, n_fds, config, want & STREAM_WANT_STDIN, &a));
@@ -312,20 +353,12 @@ static struct err *start_locked(struct engine *e, struct container *c, const str
 	return NULL;
 }
 
-struct err *container_start(struct engine *e, struct container *c, const struct attach_options *attach_opts,
-			    struct attach **ret_attach)
+static struct err *start(struct engine *e, struct container *c, const struct start_reason *why,
+			 const struct attach_options *attach_opts, struct attach **ret_attach)
 {
-	_cleanup_fd_ int lock = -1;
 	bool orphaned;
+	struct err *error = start_locked(e, c, why, attach_opts, ret_attach);
 
-	if (c->spec->pod)
-		TRY(pod_start_sandbox(e, c->spec->pod));
-	TRY(container_lock(e, c, &lock));
-	if (c->status == CONTAINER_RUNNING)
-		return err_new(ERR_STATE, "container %s is already running", c->name);
-	if (c->status == CONTAINER_PAUSED)
-		return err_new(ERR_STATE, "container %s is paused; unpause it instead", c->name);
-	struct err *error = start_locked(e, c, attach_opts, ret_attach);
 	if (!error)
 		return container_derive(e, c, &orphaned);
 	/* What the monitor did not get to say is said here. */
@@ -339,7 +372,8 @@ struct err *container_start(struct engine *e, struct container *c, const struct 
 	if (!second)
 		record_release(&r);
 	err_free(second);
-	err_free(monitor_wait_gone(c->run_dir, GONE_TIMEOUT_MS));
+	if (!why->again)
+		err_free(monitor_wait_gone(c->run_dir, GONE_TIMEOUT_MS));
 	network_undo(c->run_dir, c->id);
 	err_free(file_remove_tree_at(AT_FDCWD, c->run_dir));
 	if (c->spec->auto_remove)
@@ -347,4 +381,28 @@ struct err *container_start(struct engine *e, struct container *c, const struct 
 	else
 		err_free(container_derive(e, c, &orphaned));
 	return error;
+}
+
+struct err *container_start(struct engine *e, struct container *c, const struct attach_options *attach_opts,
+			    struct attach **ret_attach)
+{
+	_cleanup_fd_ int lock = -1;
+
+	if (c->spec->pod)
+		TRY(pod_start_sandbox(e, c->spec->pod));
+	TRY(container_lock(e, c, &lock));
+	if (c->status == CONTAINER_RUNNING)
+		return err_new(ERR_STATE, "container %s is already running", c->name);
+	if (c->status == CONTAINER_PAUSED)
+		return err_new(ERR_STATE, "container %s is paused; unpause it instead", c->name);
+	if (c->status == CONTAINER_RESTARTING)
+		TRY(restart_cancel(e, c));
+	return start(e, c, &(struct start_reason){0}, attach_opts, ret_attach);
+}
+
+struct err *container_start_again(struct engine *e, struct container *c, unsigned restarts, unsigned delay_ms)
+{
+	const struct start_reason why = {.again = true, .restarts = restarts, .delay_ms = delay_ms};
+
+	return start(e, c, &why, NULL, NULL);
 }

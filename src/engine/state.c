@@ -70,7 +70,8 @@ struct err *engine_db(struct engine *e, struct db **ret)
 
 const char *container_status_name(enum container_status s)
 {
-	static const char *const names[] = {"created", "running", "paused", "exited", "removing", "dead"};
+	static const char *const names[] = {"created",  "running", "paused",    "exited",
+					    "removing", "dead",    "restarting"};
 	return names[s];
 }
 
@@ -293,7 +294,8 @@ struct err *container_list_kind(struct engine *e, bool all, bool sandboxes, stru
 		if (!error && orphaned)
 			error = container_recover(e, c);
 		if (!error && c->status != CONTAINER_REMOVING && is_sandbox(c) == sandboxes &&
-		    (all || c->status == CONTAINER_RUNNING || c->status == CONTAINER_PAUSED))
+		    (all || c->status == CONTAINER_RUNNING || c->status == CONTAINER_PAUSED ||
+		     c->status == CONTAINER_RESTARTING))
 			list[kept++] = c;
 		else
 			container_free(c);

@@ -6,6 +6,7 @@
  *   error, no start   any              created (the last start failed)
  *   started           held             running, or paused when the freezer says so
  *   started           free             exited 137: the monitor died (E3), recovery is due
+ *   finished          held             restarting, when the record says that it waits for that
  *   finished          any              exited
  */
 #include <sys/file.h>
@@ -74,13 +75,14 @@ struct err *container_derive(struct engine *e, struct container *c, bool *ret_or
 	c->finished_ns = r.finished_ns;
 	c->exit_code = r.exit_code;
 	c->oom_killed = r.oom_killed;
+	c->restarts = r.restarts;
 	free(c->error);
 	c->error = TAKE_PTR(r.error);
 	c->pid = 0;
 	if (!r.started) {
 		c->status = CONTAINER_CREATED;
 	} else if (r.finished) {
-		c->status = CONTAINER_EXITED;
+		c->status = r.restarting && alive ? CONTAINER_RESTARTING : CONTAINER_EXITED;
 	} else if (alive) {
 		c->pid = r.pid;
 		c->status = is_paused(e, c) ? CONTAINER_PAUSED : CONTAINER_RUNNING;

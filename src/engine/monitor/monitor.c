@@ -26,6 +26,7 @@
 #include "network/undo.h"
 #include "record.h"
 #include "resolver.h"
+#include "restart_policy.h"
 #include "runtime/rootless.h"
 
 void monitor_watch(struct monitor *m, struct source *s, uint32_t events)
@@ -66,6 +67,31 @@ static struct err *configure_log(struct monitor *m, const struct json_cursor *ro
 	return log_file_open(&m->log, path, max_size, (unsigned)max_file);
 }
 
+static struct err *configure_life(struct monitor *m, const struct json_cursor *root)
+{
+	struct json_cursor health;
+	const char *policy = NULL;
+	int64_t restarts = 0, delay = 0;
+
+	TRY(json_get_string(root, "restart", JSON_OPTIONAL, &policy));
+	m->policy = xnew(struct restart_policy);
+	TRY(restart_policy_parse(policy, m->policy));
+	TRY(json_get_i64(root, "restarts", JSON_OPTIONAL, 0, INT32_MAX, &restarts));
+	TRY(json_get_i64(root, "delay_ms", JSON_OPTIONAL, 0, INT32_MAX, &delay));
+	TRY(json_get_strv(root, "revive", JSON_OPTIONAL, &m->revive));
+	m->restarts = (unsigned)restarts;
+	m->delay_ms = (unsigned)delay;
+	TRY(json_get_object(root, "health", JSON_OPTIONAL, &health));
+	if (!health.value)
+		return NULL;
+	TRY(json_get_strv(&health, "probe", JSON_REQUIRED, &m->health.probe));
+	TRY(json_get_i64(&health, "interval_ms", JSON_REQUIRED, 1, INT64_MAX / 4, &m->health.interval_ms));
+	TRY(json_get_i64(&health, "start_period_ms", JSON_REQUIRED, 0, INT64_MAX / 4,
+			 &m->health.start_period_ms));
+	return json_get_i64(&health, "start_interval_ms", JSON_REQUIRED, 1, INT64_MAX / 4,
+			    &m->health.start_interval_ms);
+}
+
 static struct err *configure(struct monitor *m, struct json *doc, unsigned *ret_want,
 			     struct json_cursor *ret_process)
 {
@@ -95,6 +121,7 @@ static struct err *configure(struct monitor *m, struct json *doc, unsigned *ret_
 	TRY(json_get_string(&root, "rootless_dir", JSON_OPTIONAL, &rootless_dir));
 	if (rootless_dir)
 		TRY(rt_rootless_hold(rootless_dir));
+	TRY(configure_life(m, &root));
 	*ret_want = (unsigned)want;
 	if (m->exec)
 		return json_get_object(&root, "process", JSON_REQUIRED, ret_process);
@@ -117,7 +144,15 @@ static struct err *write_record(struct monitor *m, bool finished, const char *er
 		.exit_code = m->exit_code,
 		.oom_killed = m->oom_killed,
 		.error = (char *)(uintptr_t)error,
+		.restarting = m->restarting,
+		.restarts = m->restarts,
+		.delay_ms = m->delay_ms,
 	};
+
+	if (m->restarting) { /* who waits, so that it can be told not to */
+		r.pid = getpid();
+		err_free(process_start_time(r.pid, &r.start_ticks));
+	}
 
 	/* A container that removes itself leaves nothing behind that would have to survive a power loss. */
 	return record_write(m->container_dir, &r, m->cleanup ? FILE_VOLATILE : FILE_DURABLE);
@@ -218,6 +253,8 @@ static void reap(struct monitor *m)
 		if (pid == m->pid) {
 			m->exited = true;
 			m->exit_code = process_exit_code(status);
+		} else {
+			health_reaped(m, pid, status);
 		}
 	}
 }
@@ -228,8 +265,10 @@ static void signals_ready(struct monitor *m, struct source *s, uint32_t events)
 
 	while (read(s->fd, &info, sizeof(info)) == sizeof(info)) {
 		/* The machine is going down, or somebody means the container: it ends, then we do. */
-		if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT)
+		if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT) {
+			m->terminating = true;
 			err_free(process_signal(m->pidfd, SIGTERM));
+		}
 	}
 	reap(m);
 }
@@ -256,7 +295,7 @@ static struct err *watch_signals(struct monitor *m)
 	return NULL;
 }
 
-static void step(struct monitor *m, int timeout_ms)
+void monitor_step(struct monitor *m, int timeout_ms)
 {
 	struct epoll_event events[16];
 	int n = epoll_wait(m->epoll_fd, events, ARRAY_SIZE(events), timeout_ms);
@@ -305,6 +344,7 @@ static void finish_container(struct monitor *m)
 	}
 	if (m->log.failed)
 		error = xasprintf("log incomplete: %s", strerror(m->log.failed));
+	restart_decide(m);
 	/* M2. When it cannot be written (a full disk), the next command takes our death for the end: 137 instead of a wrong 0. */
 	err_free(write_record(m, true, error));
 	tell_end(m);
@@ -342,7 +382,7 @@ static void linger(struct monitor *m)
 		clients_reap(m);
 		if (!somebody_is_waited_for(m, left_ms <= 0))
 			break;
-		step(m, left_ms > 0 ? (int)left_ms : -1);
+		monitor_step(m, left_ms > 0 ? (int)left_ms : -1);
 	}
 }
 
@@ -354,6 +394,8 @@ static void run_cleanup(struct monitor *m)
 	/* Not waited for: it waits for our lock, which is free, and for nothing else. */
 	err_free(process_spawn(&p, NULL, NULL));
 }
+
+static void shrink(struct monitor *m);
 
 static void end(struct monitor *m)
 {
@@ -377,6 +419,13 @@ static void end(struct monitor *m)
 	network_undo(m->run_dir, m->id);
 	if (m->network)
 		close(MONITOR_FD_PORTS);
+	if (m->restarting) { /* the lock goes to whom starts it anew */
+		linger(m);
+		shrink(m);
+		if (restart_wait(m))
+			restart_revive(m);
+		return;
+	}
 	fd_close(m->lock_fd); /* M1: the container may be started again while a slow client still reads */
 	linger(m);
 	if (m->cleanup && !m->starter_removed)
@@ -411,12 +460,18 @@ static void shrink(struct monitor *m)
 static void run_loop(struct monitor *m)
 {
 	while (!m->exited) {
-		bool busy = m->n_clients > 0 || resolver_timeout_ms(m) >= 0;
-		step(m, resolver_timeout_ms(m));
+		bool busy = m->n_clients > 0 || resolver_timeout_ms(m) >= 0 || m->health.pid > 0;
+		int resolver_ms = resolver_timeout_ms(m), health_ms = health_timeout_ms(m);
+		monitor_step(m, resolver_ms < 0 ? health_ms
+				: health_ms < 0 ? resolver_ms
+						: MIN(resolver_ms, health_ms));
 		clients_reap(m);
 		stdio_update(m);
 		resolver_expire(m);
-		if (busy && m->n_clients == 0 && resolver_timeout_ms(m) < 0 && !m->exited)
+		if (health_act(m))
+			continue;
+		if (busy && m->n_clients == 0 && resolver_timeout_ms(m) < 0 && m->health.pid == 0 &&
+		    !m->exited)
 			shrink(m);
 	}
 }
@@ -510,6 +565,7 @@ int monitor_main(int argc, char **argv)
 	stdio_watch(&m);
 	if (m.network && m.resolver_sockets)
 		resolver_watch(&m, MONITOR_FD_DNS_UDP, MONITOR_FD_DNS_TCP);
+	health_begin(&m);
 	shrink(&m);
 	run_loop(&m);
 	end(&m);

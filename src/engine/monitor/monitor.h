@@ -19,6 +19,8 @@
  *   cleanup       argv to run when auto-removal falls to us; absent: none
  *   process       exec: the process object
  *   events        ROOT/events.log
+ *   restart       the policy; restarts, delay_ms: how it got here; revive: argv that starts it anew, with the lock as fd 3
+ *   health        {probe: argv, interval_ms, start_period_ms, start_interval_ms}; absent: no health check
  *   exec_event    exec: the line of its end (event_log.h), without the exit code
  *
  * Invariants
@@ -57,6 +59,7 @@
 #define LINGER_MS 2000                 /* how long clients have to take their last output */
 
 struct monitor;
+struct restart_policy;
 
 struct source {
 	int fd;
@@ -98,6 +101,15 @@ struct monitor {
 	char *id, *state_root, *bundle, *container_dir, *run_dir;
 	char **cleanup;
 	char *events, *exec_event; /* may be NULL */
+	char **revive;
+	struct restart_policy *policy; /* ../restart_policy.h */
+	struct {
+		char **probe; /* NULL: no health check */
+		int64_t interval_ms, start_period_ms, start_interval_ms;
+		int64_t next_ms, start_until_ms; /* monotonic */
+		pid_t pid;                       /* of the probe; 0: none runs */
+		bool healthy_once;
+	} health;
 	unsigned n_fds;
 
 	/* the process */
@@ -107,6 +119,9 @@ struct monitor {
 	bool exited, starter_removed;
 	int exit_code;
 	bool oom_killed;
+	bool terminating; /* somebody asked us to end: nothing is started anew */
+	bool restarting;
+	unsigned restarts, delay_ms;
 	int64_t started_ns;
 	uint64_t start_ticks;
 };
@@ -114,6 +129,18 @@ struct monitor {
 /* monitor.c */
 int monitor_main(int argc, char **argv);
 void monitor_watch(struct monitor *m, struct source *s, uint32_t events);
+void monitor_step(struct monitor *m, int timeout_ms); /* waits once, and does what is due */
+
+/* restart.c */
+void restart_decide(struct monitor *m); /* m->restarting and m->delay_ms, once the exit code is known */
+bool restart_wait(struct monitor *m);
+void restart_revive(struct monitor *m);
+
+/* health.c */
+void health_begin(struct monitor *m);
+int health_timeout_ms(const struct monitor *m); /* -1: nothing is due */
+bool health_act(struct monitor *m);             /* begins a probe that is due */
+bool health_reaped(struct monitor *m, pid_t pid, int status);
 
 /* client.c */
 struct client *client_add(struct monitor *m, int fd, bool starter);

@@ -70,6 +70,9 @@ struct create_options {
 	const char *timezone, *umask, *pod, *gpus;
 	char **unset_env, **secrets;
 	bool rootfs, replace, unset_env_all;
+	const char *health_cmd, *health_interval, *health_timeout, *health_start_period,
+		*health_start_interval;
+	int64_t health_retries;
 };
 #define CREATE_OPTIONS_DEFAULT .stop_timeout = -1, .pull = "missing", .memory_swappiness = -1
 extern const struct flag create_flags[]; /* offsets into struct create_options, which must come first */
@@ -139,6 +142,8 @@ bool filters_have(const struct filters *f, const char *key);
 /* "key" or "key=value" against a vector of KEY=value. */
 bool label_matches(char *const *labels, const char *filter);
 
+/* Go's durations: "1h30m", "10s", "500ms". */
+_must_check_ struct err *duration_parse(const char *s, const char *what, int64_t *ret_ns);
 /* When: RFC 3339, a local date, seconds since the epoch (with a fraction), or how long ago ("10m", "24h"). */
 _must_check_ struct err *moment_parse(const char *s, const char *what, int64_t *ret_ns);
 /* docker's STATUS: "Up 3 hours", "Exited (1) 2 days ago". Caller frees. */

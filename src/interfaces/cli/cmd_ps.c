@@ -27,6 +27,24 @@ static void list_release(struct list *l)
 	free(l->items);
 }
 
+/* " (healthy)" */
+static char *health_text(const struct container *c)
+{
+	_cleanup_json_ struct json *health = NULL;
+	const char *status = NULL;
+	struct err *e = container_health(c, &health);
+
+	if (!e && health) {
+		struct json_cursor root = json_root(health);
+		e = json_get_string(&root, "Status", JSON_OPTIONAL, &status);
+	}
+	char *text = e || !status                 ? xstrdup("")
+		     : str_eq(status, "starting") ? xstrdup(" (health: starting)")
+						  : xasprintf(" (%s)", status);
+	err_free(e);
+	return text;
+}
+
 char *container_status_text(const struct container *c)
 {
 	switch (c->status) {
@@ -36,13 +54,19 @@ char *container_status_text(const struct container *c)
 	case CONTAINER_PAUSED: {
 		int64_t seconds = (timestamp_now_ns() - c->started_ns) / 1000000000;
 		_cleanup_free_ char *up = format_duration(seconds < 0 ? 0 : seconds);
-		return xasprintf("Up %s%s", up, c->status == CONTAINER_PAUSED ? " (Paused)" : "");
+		_cleanup_free_ char *health =
+			c->status == CONTAINER_PAUSED ? xstrdup(" (Paused)") : health_text(c);
+		return xasprintf("Up %s%s", up, health);
 	}
 	case CONTAINER_EXITED: {
 		if (!c->finished_ns)
 			return xasprintf("Exited (%d)", c->exit_code);
 		_cleanup_free_ char *since = ago(c->finished_ns);
 		return xasprintf("Exited (%d) %s", c->exit_code, since);
+	}
+	case CONTAINER_RESTARTING: {
+		_cleanup_free_ char *since = ago(c->finished_ns);
+		return xasprintf("Restarting (%d) %s", c->exit_code, since);
 	}
 	case CONTAINER_REMOVING:
 		return xstrdup("Removal In Progress");

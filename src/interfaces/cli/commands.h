@@ -29,7 +29,8 @@ extern const struct command cmd_search, cmd_generate_sigstore_key, cmd_image_sig
 	cmd_image_verify, cmd_standalone_sign, cmd_standalone_verify;
 
 /* The life of containers. */
-extern const struct command cmd_events;
+extern const struct command cmd_events, cmd_generate_systemd, cmd_healthcheck_run, cmd_revive,
+	cmd_system_start;
 
 #define ALIASES(...) ((const char *const[]){__VA_ARGS__, NULL})
 

@@ -10,7 +10,6 @@
 #include "cli.h"
 
 #define O struct create_options
-#define LATER_HEALTH "health checks come later"
 #define WINDOWS "it has a meaning on Windows only"
 
 const struct flag create_flags[] = {
@@ -126,7 +125,9 @@ const struct flag create_flags[] = {
 	{FLAG_BOOL_FIELD(O, quiet), .name = "quiet", .letter = 'q', .help = "Show no pull progress"},
 	{FLAG_BOOL_FIELD(O, read_only), .name = "read-only", .help = "Mount the root file system read-only"},
 	{FLAG_STRING_FIELD(O, restart), .name = "restart", .metavar = "policy",
-	 .help = "Restart policy (only \"no\" for now)", .values = "no"},
+	 .help = "When to start it anew after its end: no, on-failure[:N], always, unless-stopped, "
+		 "on-unhealthy",
+	 .values = "no on-failure always unless-stopped on-unhealthy"},
 	{FLAG_BOOL_FIELD(O, auto_remove), .name = "rm", .help = "Remove the container when it ends"},
 	{FLAG_STRING_FIELD(O, runtime), .name = "runtime", .help = "OCI runtime (only \"havre\" for now)",
 	 .values = "havre"},
@@ -206,12 +207,18 @@ const struct flag create_flags[] = {
 	{.kind = FLAG_INT, .name = "cpu-percent", .traits = FLAG_HIDDEN, .refusal = WINDOWS},
 	{.kind = FLAG_INT, .name = "io-maxbandwidth", .traits = FLAG_HIDDEN, .refusal = WINDOWS},
 	{.kind = FLAG_INT, .name = "io-maxiops", .traits = FLAG_HIDDEN, .refusal = WINDOWS},
-	{.kind = FLAG_STRING, .name = "health-cmd", .refusal = LATER_HEALTH},
-	{.kind = FLAG_STRING, .name = "health-interval", .refusal = LATER_HEALTH},
-	{.kind = FLAG_INT, .name = "health-retries", .refusal = LATER_HEALTH},
-	{.kind = FLAG_STRING, .name = "health-start-interval", .refusal = LATER_HEALTH},
-	{.kind = FLAG_STRING, .name = "health-start-period", .refusal = LATER_HEALTH},
-	{.kind = FLAG_STRING, .name = "health-timeout", .refusal = LATER_HEALTH},
+	{FLAG_STRING_FIELD(O, health_cmd), .name = "health-cmd", .metavar = "command",
+	 .help = "Command, for the container's shell, that says whether it is healthy"},
+	{FLAG_STRING_FIELD(O, health_interval), .name = "health-interval", .metavar = "duration",
+	 .help = "Time between two checks (30s)"},
+	{FLAG_INT_FIELD(O, health_retries), .name = "health-retries", .min = 0, .max = INT32_MAX,
+	 .help = "Failures in a row that make it unhealthy (3)"},
+	{FLAG_STRING_FIELD(O, health_start_interval), .name = "health-start-interval", .metavar = "duration",
+	 .help = "Time between two checks during the start period (5s)"},
+	{FLAG_STRING_FIELD(O, health_start_period), .name = "health-start-period", .metavar = "duration",
+	 .help = "Time after the start in which failures do not count (0s)"},
+	{FLAG_STRING_FIELD(O, health_timeout), .name = "health-timeout", .metavar = "duration",
+	 .help = "Time after which a check has failed (30s)"},
 	{.kind = FLAG_SIZE,
 	 .name = "kernel-memory",
 	 .traits = FLAG_HIDDEN,
@@ -321,10 +328,6 @@ static struct err *check_values(const struct create_options *o)
 
 	if (o->stop_signal)
 		TRY(signal_parse(o->stop_signal, &signum));
-	if (o->restart && *o->restart && !str_eq(o->restart, "no"))
-		return err_new(ERR_UNSUPPORTED,
-			       "restart policy \"%s\": restart policies come later; only \"no\" is possible",
-			       o->restart);
 	if (o->runtime && !str_eq(o->runtime, "havre"))
 		return err_new(ERR_UNSUPPORTED,
 			       "runtime \"%s\": other runtimes come later; containers run with havre's own",
@@ -346,7 +349,7 @@ static struct err *check_values(const struct create_options *o)
 		return err_new(ERR_INVALID, "the working directory \"%s\" must be an absolute path",
 			       o->workdir);
 	if (o->auto_remove && o->restart && !str_eq(o->restart, "no"))
-		return err_new(ERR_INVALID, "--rm conflicts with --restart");
+		return err_new(ERR_INVALID, "conflicting options: cannot specify both --restart and --rm");
 	return NULL;
 }
 

@@ -58,6 +58,44 @@ static struct err *fill_block_io(const struct create_options *o, struct containe
 	return NULL;
 }
 
+/* docker's object. */
+static struct err *fill_health(const struct create_options *o, struct container_spec *s)
+{
+	const struct {
+		const char *flag, *key, *text;
+	} durations[] = {{"--health-interval", "Interval", o->health_interval},
+			 {"--health-timeout", "Timeout", o->health_timeout},
+			 {"--health-start-period", "StartPeriod", o->health_start_period},
+			 {"--health-start-interval", "StartInterval", o->health_start_interval}};
+	_cleanup_json_ struct json *health = json_new_object();
+	bool any = o->health_retries > 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(durations); i++) {
+		int64_t ns;
+		if (!durations[i].text)
+			continue;
+		TRY(duration_parse(durations[i].text, durations[i].flag, &ns));
+		if (ns > 0 && ns < 1000000)
+			return err_new(ERR_INVALID, "%s cannot be less than 1ms", durations[i].flag);
+		json_set_i64(health, durations[i].key, ns);
+		any = true;
+	}
+	if (o->health_retries > 0)
+		json_set_i64(health, "Retries", o->health_retries);
+	if (o->no_healthcheck && (any || o->health_cmd))
+		return err_new(ERR_INVALID, "--no-healthcheck conflicts with --health-* options");
+	if (!any && !o->health_cmd && !o->no_healthcheck)
+		return NULL;
+	if (o->no_healthcheck || o->health_cmd) {
+		bool none = o->no_healthcheck || str_eq(o->health_cmd, "none");
+		char *const test[] = {(char *)(none ? "NONE" : "CMD-SHELL"),
+				      none ? NULL : (char *)(uintptr_t)o->health_cmd, NULL};
+		json_set_strv(health, "Test", test);
+	}
+	s->health = json_print(health, JSON_COMPACT);
+	return NULL;
+}
+
 struct err *create_fill_more(const struct create_options *o, struct container_spec *s)
 {
 	if (!str_empty(o->volume_driver) && !str_eq(o->volume_driver, "local"))
@@ -71,6 +109,8 @@ struct err *create_fill_more(const struct create_options *o, struct container_sp
 	s->memory_swappiness = (int)o->memory_swappiness + 1;
 	s->oom_kill_disable = o->oom_kill_disable;
 	s->volumes_from = strv_dup(o->volumes_from);
+	s->restart = xstrdup_null(o->restart);
+	TRY(fill_health(o, s));
 	s->timezone = xstrdup_null(o->timezone);
 	s->gpus = xstrdup_null(o->gpus);
 	s->pod = xstrdup_null(o->pod);

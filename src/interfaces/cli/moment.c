@@ -37,6 +37,18 @@ static bool parse_duration(const char *s, int64_t *ret_ns)
 	return total < 9e18;
 }
 
+struct err *duration_parse(const char *s, const char *what, int64_t *ret_ns)
+{
+	if (str_eq(s, "0")) {
+		*ret_ns = 0;
+		return NULL;
+	}
+	return parse_duration(s, ret_ns)
+		       ? NULL
+		       : err_new(ERR_INVALID, "%s \"%.64s\" is no duration like 30s, 1m30s or 500ms", what,
+				 s);
+}
+
 /* A date or time without zone is local: "2026-01-02", "2026-01-02T15:04", "2026-01-02T15:04:05". */
 static bool parse_local(const char *s, int64_t *ret_ns)
 {

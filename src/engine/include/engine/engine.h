@@ -118,6 +118,8 @@ struct container_spec {
 	char **secrets;         /* NAME[,type=mount|env][,target=…][,uid=…][,gid=…][,mode=…] */
 	char *gpus;             /* docker's --gpus: container_create makes devices of it */
 	char **volumes_from;    /* CONTAINER[:ro|rw]; after container_create their mounts are in `mounts` */
+	char *restart;          /* no, on-failure[:N], always, unless-stopped, on-unhealthy; NULL: no */
+	char *health; /* docker's Healthcheck object as text; NULL: the image's. Times are in ns, {"Test":["NONE"]} is none */
 	enum { PULL_MISSING, PULL_ALWAYS, PULL_NEVER } pull;
 	const char *signature_policy; /* for the pull; NULL: the usual one. Borrowed, not kept */
 };
@@ -131,7 +133,8 @@ enum container_status {
 	CONTAINER_PAUSED,
 	CONTAINER_EXITED,
 	CONTAINER_REMOVING,
-	CONTAINER_DEAD
+	CONTAINER_DEAD,
+	CONTAINER_RESTARTING /* ended, and its restart policy waits to start it anew */
 };
 const char *container_status_name(enum container_status s);
 
@@ -143,9 +146,10 @@ struct container {
 	enum container_status status;
 	int exit_code;
 	bool oom_killed;
-	char *error;    /* why the last start failed, or NULL */
-	pid_t pid;      /* 0 when not running */
-	char **command; /* what runs: entrypoint and arguments */
+	unsigned restarts; /* by its restart policy, since it was started by hand */
+	char *error;       /* why the last start failed, or NULL */
+	pid_t pid;         /* 0 when not running */
+	char **command;    /* what runs: entrypoint and arguments */
 	char **labels;
 	struct container_spec *spec; /* as stored: what was asked for, with the image's values merged */
 	char *root_dir;              /* ROOT/containers/ID */
@@ -208,6 +212,7 @@ struct exec_spec {
 	char **command, **env;
 	char *workdir, *user;
 	bool tty, stdin_, privileged, detach;
+	bool quiet;          /* no events */
 	unsigned rows, cols; /* of the terminal; 0: unknown */
 };
 /* ret_attach is not used when detached. */
@@ -253,6 +258,20 @@ _must_check_ struct err *container_mount(struct engine *e, struct container *c, 
 bool container_mounted(struct engine *e, const struct container *c, char **ret_path /* may be NULL */);
 /* force: detached, also when it is in use. One that is not mounted is success. */
 _must_check_ struct err *container_unmount(struct engine *e, const char *id, bool force);
+/* -- restart policies and health checks (restart.c, health.c) ---------------------------------------------------- */
+
+/* For the hidden command that a monitor runs: starts a container whose restart is due. */
+_must_check_ struct err *container_revive(struct engine *e, const char *id);
+/* After the machine has started: starts what its restart policy wants running, the oldest first, and calls started() for each, which owns
+ * `failed` (NULL: it runs) and whose error ends it all. */
+_must_check_ struct err *
+engine_start_due(struct engine *e,
+		 struct err *(*started)(void *user, struct container *c, struct err *failed), void *user);
+/* Runs the container's health check once and records its result. *ret_status: healthy, unhealthy or starting. ERR_INVALID: it has none. */
+_must_check_ struct err *container_health_probe(struct engine *e, struct container *c, bool *ret_success,
+						const char **ret_status);
+/* docker's State.Health; NULL: no health check, or never started. */
+_must_check_ struct err *container_health(const struct container *c, struct json **ret);
 
 /* -- attached streams ----------------------------------------------------------------------------------------- */
 
