@@ -32,7 +32,8 @@ struct err *registry_open_at(const struct registry_endpoint *at, const struct re
 	r->push = o->push;
 	r->deletes = o->deletes;
 	r->insecure = o->insecure || at->insecure;
-	struct err *e = registry_tls_load(at->domain, r->insecure, o->ca_file, o->cert_dir, &r->tls);
+	struct err *e = registry_tls_load(at->domain, r->insecure, o->ca_file ? o->ca_file : at->ca_file,
+					  o->cert_dir, &r->tls);
 	if (!e && o->username) {
 		r->credentials.username = xstrdup(o->username);
 		r->credentials.password = xstrdup(o->password ? o->password : "");

@@ -26,6 +26,7 @@ struct registry_options {
 struct registry_endpoint {
 	char *domain, *path;
 	bool insecure;
+	char *ca_file; /* more certificates to trust; NULL: none */
 };
 struct registry_endpoints {
 	struct registry_endpoint *v;

@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "registry.h"
 #include "registry_conf.h"
+#include "registry_hosts.h"
 
 #define TABLES_MAX 4096
 #define MIRRORS_MAX 64
@@ -180,6 +181,7 @@ void registry_endpoints_release(struct registry_endpoints *e)
 	for (size_t i = 0; i < e->n; i++) {
 		free(e->v[i].domain);
 		free(e->v[i].path);
+		free(e->v[i].ca_file);
 	}
 	free(e->v);
 	*e = (struct registry_endpoints){0};
@@ -230,6 +232,15 @@ struct err *registry_endpoints(const char *domain, const char *path, enum regist
 
 	struct err *e = registries_conf_read(on_event, on_end, &s);
 	table_free(s.current);
+	/* What containers-registries.conf says of the name counts; else what containerd was told. */
+	if (!e && !s.best && use != REGISTRY_LOGIN)
+		e = registry_hosts_read(domain, path, use, &all);
+	if (!e && all.n) {
+		*ret = all;
+		all = (struct registry_endpoints){0};
+		return NULL;
+	}
+	free(all.v);
 	all.v = xnew_array(struct registry_endpoint, MIRRORS_MAX + 1);
 	if (!e && (!s.best || use == REGISTRY_LOGIN)) {
 		bool insecure = s.best && s.best->insecure;

@@ -56,6 +56,43 @@ def test_mirror(t):
     assert r.rc == 1 and re.search("app:nowhere not found", r.err), r
 
 
+def test_containerd_hosts(t):
+    """containerd's hosts.toml: hosts that can what is wanted are asked in their order, the server last; registries.conf counts before it."""
+    mirror, origin, pushed = server_with_image(t, "cache/app"), server_with_image(t, content=b"other"), PushServer(t)
+    other = server_with_image(t)
+    havre = configured(t, f'[[registry]]\nprefix="both.example"\nlocation="{other.host}"\n')
+
+    def hosts(name, text):
+        path = t.tmp / "home/.config/containerd/certs.d" / name / "hosts.toml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    hosts("reg.example:5000", f"""
+        server = "http://{origin.host}"
+        [host."http://{other.host}"]
+          capabilities = ["push"]
+        [host."http://{mirror.host}/v2/cache"]
+          capabilities = ["pull", "resolve"]
+          override_path = true
+        """)
+    havre("pull", "-q", "reg.example:5000/app:v1")
+    assert mirror.count("GET", "/v2/cache/app/manifests/v1") == 1 and not origin.requests and not other.requests
+    origin.add_image("app", "only-here", [{"a": b"3"}])
+    assert havre("pull", "reg.example:5000/app:only-here").out.count("is of no use") == 1
+    hosts("_default", f'server = "http://{pushed.host}"\n')
+    havre("tag", "reg.example:5000/app:v1", "any.example/app:v2")
+    havre("push", "-q", "any.example/app:v2")
+    assert ("app", "v2") in pushed.manifests
+    hosts("both.example", f'server = "http://{origin.host}"\n')
+    havre("pull", "-q", "both.example/app:v1")
+    assert other.requests
+    for text, says in (('[host."http://x/y"]\n', "override_path"), ('server = true\n', "server must be one string"),
+                       ('[host."http://x"]\nclient = "a.pem"\n', "client certificates"), ('[host."http://x"]\ncapabilities = "pull"\n', "list of strings"),
+                       ('[host."http://x".header]\na = "b"\n', "headers")):
+        hosts("bad.example", text)
+        r = havre("pull", "bad.example/app", check=False)
+        assert r.rc == 1 and says in r.err and "bad.example/hosts.toml" in r.err, (text, r)
+
+
 def test_second_pull_from_a_mirror_is_one_request(t):
     """An unchanged name costs one request to the first mirror."""
     mirror = server_with_image(t)
