@@ -16,7 +16,9 @@
 
 #include "base/error.h"
 
-#define RESTART_STOPPED_FILE "stopped" /* below ROOT/containers/ID */
+/* Below ROOT/containers/ID: the mark of a stop by hand, and a policy that came after the start. */
+#define RESTART_STOPPED_FILE "stopped"
+#define RESTART_POLICY_FILE "restart-policy"
 #define RESTART_DELAY_FIRST_MS 100
 #define RESTART_DELAY_MAX_MS 60000
 #define RESTART_RAN_WELL_NS 10000000000LL /* after so long the delay begins anew */

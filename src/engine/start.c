@@ -144,13 +144,16 @@ static struct err *restart_config(struct engine *e, const struct container *c, c
 	_cleanup_strv_ char **argv = NULL;
 
 	TRY(restart_policy_parse(c->spec->restart, &policy));
-	if (policy.kind == RESTART_NO)
+	if (c->spec->auto_remove)
 		return NULL;
+	_cleanup_free_ char *updated = xasprintf("%s/" RESTART_POLICY_FILE, c->root_dir);
+	(void)unlink(updated);
 	TRY(engine_own_command(e, &argv));
 	strv_push(&argv, "container");
 	strv_push(&argv, "revive");
 	strv_push(&argv, c->id);
-	json_set_string(config, "restart", c->spec->restart);
+	if (c->spec->restart)
+		json_set_string(config, "restart", c->spec->restart);
 	json_set_strv(config, "revive", argv);
 	json_set_u64(config, "restarts", why->restarts);
 	json_set_u64(config, "delay_ms", why->delay_ms);

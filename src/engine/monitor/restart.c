@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/file.h"
 #include "base/memory.h"
 #include "base/process.h"
 #include "base/timestamp.h"
@@ -18,8 +19,21 @@ static bool stopped_by_hand(const struct monitor *m)
 	return access(path, F_OK) == 0;
 }
 
+/* What an update said meanwhile (update.c). */
+static void read_policy(struct monitor *m)
+{
+	_cleanup_free_ char *path = xasprintf("%s/" RESTART_POLICY_FILE, m->container_dir), *text = NULL;
+	size_t size;
+	struct err *e = file_read(path, 64, &text, &size);
+
+	if (!e)
+		e = restart_policy_parse(text, m->policy);
+	err_free(e);
+}
+
 void restart_decide(struct monitor *m)
 {
+	read_policy(m);
 	if (m->policy->kind == RESTART_NO || !m->revive || m->terminating || stopped_by_hand(m))
 		return;
 	bool unhealthy = m->policy->kind == RESTART_ON_UNHEALTHY && health_is_unhealthy(m->container_dir);

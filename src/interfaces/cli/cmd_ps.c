@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/memory.h"
 #include "base/timestamp.h"
 #include "cli.h"
 #include "commands.h"
+#include "engine/events.h"
 #include "engine/network.h"
 
 struct ps_flags {
-	bool all, latest, no_trunc, quiet, size, pod;
+	bool all, latest, no_trunc, quiet, size, pod, watch;
 	int64_t last;
 	char **filters;
 	const char *format;
@@ -165,6 +167,15 @@ static struct json *row_of(struct engine *e, const struct container *c, const st
 	return row;
 }
 
+static bool match_health(const void *object, const char *value)
+{
+	_cleanup_free_ char *health = health_text(object);
+
+	if (str_eq(value, "none"))
+		return !*health;
+	return strstr(health, value) && (str_eq(value, "healthy") ? !strstr(health, "unhealthy") : true);
+}
+
 static bool match_id(const void *object, const char *value)
 {
 	return str_starts(((const struct container *)object)->id, value);
@@ -288,7 +299,7 @@ static bool matches(const struct filters *f, const struct container *c)
 	} rules[] = {
 		{"id", match_id},           {"name", match_name},         {"status", match_status},
 		{"exited", match_exited},   {"ancestor", match_ancestor}, {"volume", match_volume},
-		{"network", match_network}, {"pod", match_pod},
+		{"network", match_network}, {"pod", match_pod},           {"health", match_health},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rules); i++)
@@ -303,7 +314,7 @@ static bool matches(const struct filters *f, const struct container *c)
 
 static struct err *check_status_filters(const struct filters *f)
 {
-	static const char known[] = "created running paused exited removing dead";
+	static const char known[] = "created running paused restarting exited removing dead";
 
 	for (size_t i = 0; i < f->n; i++)
 		if (str_eq(f->items[i].key, "status") &&
@@ -366,19 +377,17 @@ static const struct format_table table = {
 	.columns = "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}",
 };
 
-static struct err *run(struct invocation *in, int *ret_status)
+static struct err *show(struct engine *e, const struct ps_flags *f)
 {
-	const struct ps_flags *f = in->options;
-	struct engine *e;
 	_cleanup_filters_ struct filters filters = {0};
 	_cleanup_(list_release) struct list l = {0};
 
-	TRY(filters_parse(f->filters, "ancestor before exited id label name network pod since status volume",
+	TRY(filters_parse(f->filters,
+			  "ancestor before exited health id label name network pod since status volume",
 			  &filters));
 	TRY(check_status_filters(&filters));
 	int64_t last = f->latest ? 1 : f->last;
 	bool all = f->all || last > 0 || filters_have(&filters, "status") || filters_have(&filters, "exited");
-	TRY(cli_engine(&e));
 	TRY(container_list(e, all, &l.items, &l.n));
 	TRY(drop_by_time(e, &filters, "before", true, &l));
 	TRY(drop_by_time(e, &filters, "since", false, &l));
@@ -398,13 +407,55 @@ static struct err *run(struct invocation *in, int *ret_status)
 			   rows, label_of, &l);
 }
 
+/* -- --watch --- */
+
+struct watching {
+	struct engine *e;
+	const struct ps_flags *f;
+};
+
+static struct err *show_again(void *user, struct json *event)
+{
+	const struct watching *w = user;
+	static bool shown;
+
+	if (isatty(STDOUT_FILENO))
+		fputs("\033[H\033[2J", stdout);
+	else if (shown)
+		putchar('\n');
+	shown = true;
+	TRY(show(w->e, w->f));
+	if (fflush(stdout) != 0 || ferror(stdout))
+		return err_errno(errno, "cannot write the output");
+	return NULL;
+}
+
+static struct err *run(struct invocation *in, int *ret_status)
+{
+	const struct ps_flags *f = in->options;
+	struct watching w = {.f = f};
+	/* What only looks at a container changes nothing here. */
+	_cleanup_strv_ char **filters = strv_split(
+		"type=container event=create event=start event=die event=destroy event=pause event=unpause "
+		"event=rename event=health_status event=stop",
+		" ");
+	/* From before the first look, so that nothing falls between. */
+	const struct event_query q = {.filters = filters, .since_ns = timestamp_now_ns()};
+
+	TRY(cli_engine(&w.e));
+	if (!f->watch)
+		return show(w.e, f);
+	TRY(show_again(&w, NULL));
+	return events_read(w.e, &q, -1, show_again, &w);
+}
+
 static const struct flag flags[] = {
 	{FLAG_BOOL_FIELD(struct ps_flags, all), .name = "all", .letter = 'a',
 	 .help = "Show those that do not run, too"},
 	{FLAG_LIST_FIELD(struct ps_flags, filters), .name = "filter", .letter = 'f', .metavar = "key=value",
 	 .help = "Show only what matches (name, id, status, label, ancestor, exited, before, since, volume, "
 		 "network)",
-	 .values = "ancestor= before= exited= id= label= name= network= pod= since= status= volume="},
+	 .values = "ancestor= before= exited= health= id= label= name= network= pod= since= status= volume="},
 	{FLAG_STRING_FIELD(struct ps_flags, format), .name = "format", .metavar = "template",
 	 .help = "Print with a template ({{.Names}}), as \"table TEMPLATE\", or as json",
 	 .values = "json table"},
@@ -416,6 +467,8 @@ static const struct flag flags[] = {
 	{FLAG_BOOL_FIELD(struct ps_flags, pod), .name = "pod", .letter = 'p',
 	 .help = "Show the pods they are in"},
 	{FLAG_BOOL_FIELD(struct ps_flags, quiet), .name = "quiet", .letter = 'q', .help = "Print ids only"},
+	{FLAG_BOOL_FIELD(struct ps_flags, watch), .name = "watch", .letter = 'w',
+	 .help = "Show again whenever something happens to a container"},
 	{FLAG_BOOL_FIELD(struct ps_flags, size), .name = "size", .letter = 's',
 	 .help = "Show how much they have written"},
 	{0},

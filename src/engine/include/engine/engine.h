@@ -198,6 +198,9 @@ _must_check_ struct err *container_stop(struct engine *e, struct container *c,
 _must_check_ struct err *container_kill(struct engine *e, struct container *c, int signum);
 _must_check_ struct err *container_pause(struct engine *e, struct container *c, bool paused);
 _must_check_ struct err *container_restart(struct engine *e, struct container *c, int timeout_s);
+/* Changes what is set in `changes` of limits (memory, CPU, pids, block I/O) and the restart policy, of a running one at once. */
+_must_check_ struct err *container_update(struct engine *e, struct container *c,
+					  const struct container_spec *changes, char ***warnings);
 _must_check_ struct err *container_remove(struct engine *e, struct container *c, bool force, bool volumes);
 _must_check_ struct err *container_rename(struct engine *e, struct container *c, const char *name);
 enum wait_condition { WAIT_NOT_RUNNING, WAIT_NEXT_EXIT, WAIT_REMOVED };
