@@ -12,6 +12,7 @@
 #include "images/snapshot.h"
 #include "namespace_join.h"
 #include "network/join.h"
+#include "oci_runtime.h"
 #include "pod.h"
 #include "private.h"
 #include "restart_policy.h"
@@ -410,6 +411,10 @@ struct err *container_create(struct engine *e, const struct container_spec *s, c
 			 s->image);
 	unset_variables(c->spec, s);
 	TRY(secrets_check(e, c->spec));
+	char *runtime;
+	TRY(oci_runtime_find(c->spec->runtime, &runtime));
+	free(c->spec->runtime);
+	c->spec->runtime = runtime;
 	if (c->spec->gpus)
 		TRY(cdi_gpus(c->spec->gpus, &c->spec->devices));
 	TRY(cdi_apply(c->spec->devices, NULL));

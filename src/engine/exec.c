@@ -47,6 +47,13 @@ struct err *container_exec(struct engine *e, struct container *c, const struct e
 	json_set_bool(config, "stdin", x->stdin_);
 	json_set_bool(config, "stdin_once", true);
 	json_set(config, "process", process);
+	if (c->spec->runtime) {
+		struct json *runtime = json_new_object();
+		json_set_string(runtime, "path", c->spec->runtime);
+		json_set_string(runtime, "run", e->run);
+		json_set(config, "runtime", runtime);
+		json_set_string(config, "run_dir", c->run_dir);
+	}
 	unsigned want =
 		x->detach ? 0 : (x->stdin_ ? STREAM_WANT_STDIN : 0) | STREAM_WANT_STDOUT | STREAM_WANT_STDERR;
 	json_set_i64(config, "want", want);

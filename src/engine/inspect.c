@@ -238,7 +238,7 @@ static struct json *host_config_object(const struct container *c)
 	json_set_i64(o, "ShmSize", s->shm_size_bytes ? s->shm_size_bytes : 64 << 20);
 	if (s->sysctls)
 		json_set(o, "Sysctls", json_new_pairs(s->sysctls));
-	json_set_string(o, "Runtime", "havre");
+	json_set_string(o, "Runtime", s->runtime ? s->runtime : "havre");
 	json_set_bool(o, "Init", s->init);
 	if (s->annotations)
 		json_set(o, "Annotations", json_new_pairs(s->annotations));

@@ -11,6 +11,7 @@
 #include "base/timestamp.h"
 #include "event.h"
 #include "network/join.h"
+#include "oci_runtime.h"
 #include "private.h"
 #include "runtime/container.h"
 
@@ -62,10 +63,21 @@ static struct err *kill_frozen(struct engine *e, struct container *c)
 	_cleanup_(rt_container_freep) struct rt_container *rt = NULL;
 	_cleanup_free_ char *marker = xasprintf("%s/paused", c->run_dir);
 
-	if (access(marker, F_OK) < 0)
+	if (access(marker, F_OK) < 0 || c->spec->runtime)
 		return NULL;
 	TRY(load_runtime(e, c, &rt));
 	return rt_container_kill(rt, SIGKILL, true);
+}
+
+/* Asks another OCI runtime; the last argument is the container's id. */
+static struct err *ask_runtime(struct engine *e, const struct container *c, const char *verb,
+			       const char *after)
+{
+	_cleanup_oci_runtime_ struct oci_runtime r = {0};
+	char *args[] = {(char *)(uintptr_t)verb, (char *)(uintptr_t)c->id, (char *)(uintptr_t)after, NULL};
+
+	oci_runtime_of(c->spec->runtime, e->run, c->run_dir, &r);
+	return oci_runtime_call(&r, args, NULL);
 }
 
 static struct err *send_signal(struct engine *e, struct container *c, int signum)
@@ -73,6 +85,17 @@ static struct err *send_signal(struct engine *e, struct container *c, int signum
 	_cleanup_fd_ int pidfd = -1;
 
 	TRY(open_init(c, &pidfd));
+	/* Its init may be a machine of its own (gVisor's sandbox), and the signal is for the program in it. */
+	if (c->spec->runtime) {
+		char number[16];
+		snprintf(number, sizeof(number), "%d", signum);
+		struct err *failed = ask_runtime(e, c, "kill", number);
+		if (failed && !process_alive(pidfd)) {
+			err_free(failed);
+			return not_running(c);
+		}
+		return failed;
+	}
 	struct err *error = process_signal(pidfd, signum);
 	if (error && error->errnum == ESRCH) {
 		err_free(error);
@@ -326,9 +349,10 @@ struct err *container_pause(struct engine *e, struct container *c, bool paused)
 		return err_new(ERR_STATE, "container %s is already paused", c->name);
 	if (!paused && c->status != CONTAINER_PAUSED)
 		return err_new(ERR_STATE, "container %s is not paused", c->name);
-	TRY(load_runtime(e, c, &rt));
+	if (!c->spec->runtime)
+		TRY(load_runtime(e, c, &rt));
 	if (!paused) {
-		TRY(rt_container_resume(rt));
+		TRY(rt ? rt_container_resume(rt) : ask_runtime(e, c, "resume", NULL));
 		(void)unlink(marker);
 		c->status = CONTAINER_RUNNING;
 		event_container(e, c, "unpause", NULL);
@@ -338,7 +362,7 @@ struct err *container_pause(struct engine *e, struct container *c, bool paused)
 	fd = open(marker, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return err_errno(errno, "cannot pause container %s", c->name);
-	struct err *error = rt_container_pause(rt);
+	struct err *error = rt ? rt_container_pause(rt) : ask_runtime(e, c, "pause", NULL);
 	if (error) {
 		(void)unlink(marker);
 		return error;

@@ -95,6 +95,7 @@ static const struct field fields[] = {
 	F(FIELD_STRING, gpus),
 	F(FIELD_STRING, restart),
 	F(FIELD_STRING, health),
+	F(FIELD_STRING, runtime),
 	F(FIELD_STRING, pod),
 	F(FIELD_STRV, pod_share),
 	F(FIELD_STRING, rootfs),

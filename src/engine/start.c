@@ -194,6 +194,12 @@ static struct err *monitor_config(struct engine *e, const struct container *c, u
 		json_set_u64(log, "max_size", settings.max_size);
 		json_set_u64(log, "max_file", settings.max_file);
 	}
+	if (s->runtime) {
+		struct json *runtime = json_new_object();
+		json_set_string(runtime, "path", s->runtime);
+		json_set_string(runtime, "run", e->run);
+		json_set(o, "runtime", runtime);
+	}
 	if (s->auto_remove) {
 		_cleanup_strv_ char **argv = NULL;
 		TRY(engine_own_command(e, &argv));

@@ -15,6 +15,7 @@
 #include "base/timestamp.h"
 #include "event.h"
 #include "network/undo.h"
+#include "oci_runtime.h"
 #include "private.h"
 #include "runtime/container.h"
 
@@ -48,6 +49,8 @@ static bool is_paused(struct engine *e, struct container *c)
 
 	if (access(marker, F_OK) < 0)
 		return false;
+	if (c->spec->runtime)
+		return true;
 	state_root = engine_state_root(e);
 	struct err *error = rt_container_load(state_root, c->id, &rt);
 	if (error) {
@@ -57,10 +60,26 @@ static bool is_paused(struct engine *e, struct container *c)
 	return rt->status == RT_PAUSED;
 }
 
-static bool runtime_state_left(struct engine *e, const char *id)
+static bool runtime_state_left(struct engine *e, const struct container *c)
 {
-	_cleanup_free_ char *path = xasprintf("%s/runtime/%s", e->run, id);
+	_cleanup_oci_runtime_ struct oci_runtime r = {0};
+	_cleanup_free_ char *path = NULL;
+
+	if (c->spec->runtime)
+		oci_runtime_of(c->spec->runtime, e->run, c->run_dir, &r);
+	path = r.root ? xasprintf("%s/%s", r.root, c->id) : xasprintf("%s/runtime/%s", e->run, c->id);
 	return access(path, F_OK) == 0;
+}
+
+/* What another OCI runtime has of a container whose monitor died. */
+static struct err *delete_elsewhere(struct engine *e, const struct container *c)
+{
+	_cleanup_oci_runtime_ struct oci_runtime r = {0};
+	char *args[] = {(char *)"delete", (char *)"--force", (char *)(uintptr_t)c->id, NULL};
+
+	oci_runtime_of(c->spec->runtime, e->run, c->run_dir, &r);
+	TRY(file_mkdir_p(c->run_dir, 0700)); /* its log is there */
+	return oci_runtime_call(&r, args, NULL);
 }
 
 struct err *container_derive(struct engine *e, struct container *c, bool *ret_orphaned)
@@ -70,7 +89,7 @@ struct err *container_derive(struct engine *e, struct container *c, bool *ret_or
 	bool alive = monitor_alive(c->run_dir);
 
 	TRY(record_read(c->root_dir, &r));
-	*ret_orphaned = !alive && ((r.started && !r.finished) || runtime_state_left(e, c->id));
+	*ret_orphaned = !alive && ((r.started && !r.finished) || runtime_state_left(e, c));
 	c->started_ns = r.started_ns;
 	c->finished_ns = r.finished_ns;
 	c->exit_code = r.exit_code;
@@ -107,6 +126,8 @@ static struct err *recover_locked(struct engine *e, struct container *c)
 	TRY(container_derive(e, c, &orphaned)); /* somebody may have been faster */
 	if (!orphaned)
 		return NULL;
+	if (c->spec->runtime && runtime_state_left(e, c))
+		TRY_WRAP(delete_elsewhere(e, c), "cannot clean up after container %s", c->id);
 	error = rt_container_load(state_root, c->id, &rt);
 	if (error && error->kind != ERR_NOT_FOUND)
 		return err_wrap(error, "cannot clean up after container %s", c->id);

@@ -281,6 +281,9 @@ struct err *container_top(struct engine *e, struct container *c, char *const *ps
 	if (c->status != CONTAINER_RUNNING && c->status != CONTAINER_PAUSED)
 		return err_new(ERR_STATE, "container %s is not running", c->name);
 	TRY(choose_layout(ps_args, &l));
+	if (c->spec->runtime)
+		return err_new(ERR_UNSUPPORTED, "top: container %s runs with %s; look with `exec %s ps`",
+			       c->name, c->spec->runtime, c->name);
 	TRY(rt_container_load(state_root, c->id, &rt));
 	TRY(rt_container_pids(rt, &pids, &n));
 	for (size_t i = 0; i < l.n; i++)

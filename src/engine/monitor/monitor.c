@@ -23,7 +23,9 @@
 #include "base/process.h"
 #include "base/timestamp.h"
 #include "event_log.h"
+#include "external.h"
 #include "network/undo.h"
+#include "oci_runtime.h"
 #include "record.h"
 #include "resolver.h"
 #include "restart_policy.h"
@@ -96,7 +98,8 @@ static struct err *configure(struct monitor *m, struct json *doc, unsigned *ret_
 			     struct json_cursor *ret_process)
 {
 	struct json_cursor root = json_root(doc);
-	const char *mode = NULL, *rootless_dir = NULL;
+	const char *mode = NULL, *rootless_dir = NULL, *path, *run;
+	struct json_cursor runtime;
 	uint64_t want = 0, fds = 0;
 
 	TRY(json_get_string(&root, "mode", JSON_REQUIRED, &mode));
@@ -119,6 +122,13 @@ static struct err *configure(struct monitor *m, struct json *doc, unsigned *ret_
 	TRY(get_string(&root, "events", JSON_OPTIONAL, &m->events));
 	TRY(get_string(&root, "exec_event", JSON_OPTIONAL, &m->exec_event));
 	TRY(json_get_string(&root, "rootless_dir", JSON_OPTIONAL, &rootless_dir));
+	TRY(json_get_object(&root, "runtime", JSON_OPTIONAL, &runtime));
+	if (runtime.value) {
+		TRY(json_get_string(&runtime, "path", JSON_REQUIRED, &path));
+		TRY(json_get_string(&runtime, "run", JSON_REQUIRED, &run));
+		m->runtime = xnew(struct oci_runtime);
+		oci_runtime_of(path, run, m->run_dir, m->runtime);
+	}
 	if (rootless_dir)
 		TRY(rt_rootless_hold(rootless_dir));
 	TRY(configure_life(m, &root));
@@ -172,9 +182,9 @@ static void record_failure(struct monitor *m, const struct err *why)
 	err_free(record_write(m->container_dir, &r, FILE_VOLATILE));
 }
 
-static struct err *start_container(struct monitor *m)
+/* By our own runtime, in this process. */
+static struct err *create_own(struct monitor *m, const int stdio[3], int *ret_console)
 {
-	int child[3] = {-1, -1, -1};
 	struct rt_create create = {
 		.state_root = m->state_root,
 		.id = m->id,
@@ -184,29 +194,47 @@ static struct err *start_container(struct monitor *m)
 		.console_socket = -1,
 		.return_console = m->tty,
 	};
-	struct err *e = stdio_prepare(m, child);
 
-	memcpy(create.stdio, child, sizeof(child));
-	if (!e)
-		e = rt_container_create(&create, &m->container);
-	for (int i = 0; i < 3; i++)
-		fd_close(child[i]);
-	close(MONITOR_FD_ROOTFS);
-	if (m->network)
-		close(MONITOR_FD_NETNS);
-	/* Namespaces and mounts that the container has now. */
-	if (m->n_fds > MONITOR_FD_JOINED - MONITOR_FD_LOCK)
-		(void)close_range(MONITOR_FD_JOINED, MONITOR_FD_LOCK + m->n_fds - 1, 0);
-	TRY(e);
+	memcpy(create.stdio, stdio, sizeof(create.stdio));
+	TRY(rt_container_create(&create, &m->container));
 	m->pid = m->container->pid;
 	m->start_ticks = m->container->start_ticks;
 	m->pidfd = m->container->pidfd;
 	if (m->tty)
-		stdio_set_console(m, TAKE_FD(m->container->console));
+		*ret_console = TAKE_FD(m->container->console);
+	return NULL;
+}
+
+static struct err *delete_container(struct monitor *m)
+{
+	return m->runtime ? external_delete(m) : rt_container_delete(m->container, true);
+}
+
+static struct err *start_container(struct monitor *m)
+{
+	int console = -1;
+	int child[3] = {-1, -1, -1};
+	struct err *e = stdio_prepare(m, child);
+
+	if (!e)
+		e = m->runtime ? external_create(m, child, &console) : create_own(m, child, &console);
+	for (int i = 0; i < 3; i++)
+		fd_close(child[i]);
+	close(MONITOR_FD_ROOTFS);
+	if (m->network && !m->runtime) /* another runtime may look at it again */
+		close(MONITOR_FD_NETNS);
+	/* Namespaces and mounts that the container has now. */
+	if (!m->runtime && m->n_fds > MONITOR_FD_JOINED - MONITOR_FD_LOCK)
+		(void)close_range(MONITOR_FD_JOINED, MONITOR_FD_LOCK + m->n_fds - 1, 0);
+	if (e && m->runtime)
+		err_free(external_delete(m));
+	TRY(e);
+	if (m->tty)
+		stdio_set_console(m, console);
 	_cleanup_free_ char *socket_path = xasprintf("%s/attach.sock", m->run_dir);
 	e = fd_unix_listen(socket_path, SOCK_STREAM, &m->listener.fd);
 	if (!e)
-		e = rt_container_start(m->container);
+		e = m->runtime ? external_start(m) : rt_container_start(m->container);
 	if (!e) {
 		m->started_ns = timestamp_now_ns();
 		e = write_record(m, false, NULL);
@@ -214,7 +242,7 @@ static struct err *start_container(struct monitor *m)
 	if (!e && m->events)
 		event_run_tell(m->events, m->run_dir, "start", NULL, false);
 	if (e)
-		err_free(rt_container_delete(m->container, true));
+		err_free(delete_container(m));
 	return e;
 }
 
@@ -225,17 +253,22 @@ static struct err *start_exec(struct monitor *m, struct json *process)
 	struct rt_process p = {.pidfd = -1, .console = -1};
 	struct err *e;
 
-	TRY(rt_container_load(m->state_root, m->id, &m->container));
+	if (!m->runtime)
+		TRY(rt_container_load(m->state_root, m->id, &m->container));
 	e = stdio_prepare(m, child);
 	memcpy(exec.stdio, child, sizeof(child));
-	if (!e)
+	if (!e && m->runtime)
+		e = external_exec(m, process, child, &p.console);
+	else if (!e)
 		e = rt_container_exec(m->container, &exec, &p);
 	for (int i = 0; i < 3; i++)
 		fd_close(child[i]);
 	TRY(e);
-	rt_container_free(TAKE_PTR(m->container));
-	m->pid = p.pid;
-	m->pidfd = p.pidfd;
+	if (!m->runtime) {
+		rt_container_free(TAKE_PTR(m->container));
+		m->pid = p.pid;
+		m->pidfd = p.pidfd;
+	}
 	if (m->tty)
 		stdio_set_console(m, p.console);
 	return NULL;
@@ -335,9 +368,12 @@ static void finish_container(struct monitor *m)
 	struct rt_cgroup_stats stats;
 
 	/* With a shared pid namespace init's children outlive it, and hold its pipes. */
-	err_free(rt_container_kill(m->container, SIGKILL, true));
+	if (m->runtime) /* which kills what is left; its own state is of no use any more */
+		err_free(external_delete(m));
+	else
+		err_free(rt_container_kill(m->container, SIGKILL, true));
 	stdio_drain(m);
-	if (m->memory_limit) {
+	if (m->memory_limit && m->container) {
 		struct err *e = rt_cgroup_stats(m->container->cgroup, &stats);
 		m->oom_killed = !e && stats.oom_kills != UINT64_MAX && stats.oom_kills > 0;
 		err_free(e);
@@ -410,8 +446,9 @@ static void end(struct monitor *m)
 	resolver_close(m);
 	finish_container(m);
 	send_exit(m);
-	err_free(rt_container_delete(m->container,
-				     true)); /* what fails here is recovered by the next command */
+	if (m->container)
+		err_free(rt_container_delete(m->container,
+					     true)); /* what fails here is recovered by the next command */
 	_cleanup_free_ char *socket_path = xasprintf("%s/attach.sock", m->run_dir);
 	(void)unlink(socket_path);
 	monitor_watch(m, &m->listener, 0);

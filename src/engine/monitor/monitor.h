@@ -13,6 +13,7 @@
  *   want          STREAM_WANT_* of the starter; 0: it leaves after STARTED
  *   log           {path, max_size, max_file}; absent: none
  *   fds           how many there are from 4 on
+ *   runtime       {path, run}: another OCI runtime, and the engine's run directory; absent: our own
  *   network       whether 6 to 9 are its own
  *   resolver      whether 8 and 9 are the resolver's
  *   memory_limit  whether to look for processes killed for lack of memory
@@ -60,6 +61,7 @@
 
 struct monitor;
 struct restart_policy;
+struct oci_runtime;
 
 struct source {
 	int fd;
@@ -111,6 +113,7 @@ struct monitor {
 		bool healthy_once;
 	} health;
 	unsigned n_fds;
+	struct oci_runtime *runtime; /* another one; NULL: our own */
 
 	/* the process */
 	struct rt_container *container;

@@ -129,8 +129,8 @@ const struct flag create_flags[] = {
 		 "on-unhealthy",
 	 .values = "no on-failure always unless-stopped on-unhealthy"},
 	{FLAG_BOOL_FIELD(O, auto_remove), .name = "rm", .help = "Remove the container when it ends"},
-	{FLAG_STRING_FIELD(O, runtime), .name = "runtime", .help = "OCI runtime (only \"havre\" for now)",
-	 .values = "havre"},
+	{FLAG_STRING_FIELD(O, runtime), .name = "runtime", .metavar = "name|path",
+	 .help = "OCI runtime: runc, crun, runsc, a path (havre's own)", .values = "havre runc crun runsc"},
 	{FLAG_LIST_FIELD(O, security_opt), .name = "security-opt", .metavar = "option",
 	 .help = "Security option (no-new-privileges, seccomp=FILE, seccomp=unconfined)"},
 	{FLAG_BOOL_FIELD(O, replace), .name = "replace", .help = "Remove a container of the same name first"},
@@ -328,10 +328,6 @@ static struct err *check_values(const struct create_options *o)
 
 	if (o->stop_signal)
 		TRY(signal_parse(o->stop_signal, &signum));
-	if (o->runtime && !str_eq(o->runtime, "havre"))
-		return err_new(ERR_UNSUPPORTED,
-			       "runtime \"%s\": other runtimes come later; containers run with havre's own",
-			       o->runtime);
 	if (o->memory_swap > 0 && !o->memory)
 		return err_new(ERR_INVALID,
 			       "--memory-swap needs --memory: it limits memory and swap together");

@@ -113,6 +113,7 @@ struct err *create_fill_more(const struct create_options *o, struct container_sp
 	TRY(fill_health(o, s));
 	s->timezone = xstrdup_null(o->timezone);
 	s->gpus = xstrdup_null(o->gpus);
+	s->runtime = xstrdup_null(o->runtime);
 	s->pod = xstrdup_null(o->pod);
 	s->umask = xstrdup_null(o->umask);
 	s->unset_env = strv_dup(o->unset_env);

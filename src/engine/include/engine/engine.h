@@ -109,6 +109,7 @@ struct container_spec {
 	int64_t cpu_rt_period_us, cpu_rt_runtime_us;
 	int memory_swappiness; /* plus 1; 0: not given */
 	bool oom_kill_disable;
+	char *runtime; /* another OCI runtime: its name or path for container_create, its path in the row; NULL: our own */
 	char *pod; /* the pod it is in: its name for container_create, its id in the row (engine/pod.h) */
 	char **pod_share;       /* of a pod's sandbox, and of nothing else: net, ipc, uts, pid */
 	char *rootfs;           /* a directory that is the root, instead of an image */
