@@ -86,6 +86,7 @@ static struct err *prepare(struct monitor *m)
 		return err_errno(errno, "cannot open %s", m->bundle);
 	TRY(json_parse_file_at(dir, "config.json", &doc));
 	root = json_root(doc);
+	json_set_string(doc, "ociVersion", "1.0.2"); /* older programs refuse what they do not know */
 	TRY(json_get_array(&root, "mounts", JSON_OPTIONAL, &list));
 	TRY(translate_list(m, &list, "source"));
 	TRY(json_get_object(&root, "linux", JSON_REQUIRED, &linux_));

@@ -418,10 +418,21 @@ static struct err *share(struct engine *e, const struct container *c, struct net
 	return NULL;
 }
 
+/* gVisor wants a namespace that is there already. */
+static struct err *only_loopback(struct network_run *r)
+{
+	_cleanup_fd_ int sock = -1;
+
+	TRY(netns_make(true, &r->netns, &sock));
+	return loopback_up(sock);
+}
+
 struct err *network_up(struct engine *e, const struct container *c, struct network_run *ret)
 {
 	const char *mode = c->spec->network;
 
+	if (c->spec->runtime && str_eq(mode, "none"))
+		return only_loopback(ret);
 	if (!mode || str_eq(mode, "none") || str_eq(mode, "host"))
 		return NULL;
 	if (str_starts(mode, "container:"))
