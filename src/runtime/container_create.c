@@ -85,8 +85,7 @@ static void create_release(struct create *x)
 
 /* -- checks and plans: nothing is made ---------------------------------------------------------------------- */
 
-struct err *rt_container_check_stdio(const struct spec_process *p, int console_socket, bool return_console,
-				     unsigned preserve_fds)
+struct err *rt_container_check_stdio(const struct spec_process *p, int console_socket, bool return_console)
 {
 	bool taker = console_socket >= 0 || return_console;
 	if (p->terminal && !taker)
@@ -95,13 +94,6 @@ struct err *rt_container_check_stdio(const struct spec_process *p, int console_s
 			"process.terminal is true: a console socket must be given to take the terminal");
 	if (!p->terminal && console_socket >= 0)
 		return err_new(ERR_INVALID, "a console socket is given, but process.terminal is false");
-	for (unsigned i = 0; i < preserve_fds; i++) {
-		/* One that is close-on-exec did not come from our caller: it is ours, and may lead to the host. */
-		int flags = fcntl(3 + (int)i, F_GETFD);
-		if (flags < 0 || flags & FD_CLOEXEC)
-			return err_errno(EBADF, "file descriptor %u is to be preserved, but is not open",
-					 3 + i);
-	}
 	return NULL;
 }
 
@@ -122,8 +114,7 @@ static struct err *load_config(struct create *x)
 		TRY_WRAP(notify_configure(x->c, x->c->config), "config.json");
 	}
 	TRY(rt_container_spec(x->c, &x->spec));
-	TRY(rt_container_check_stdio(&x->spec->process, r->console_socket, r->return_console,
-				     r->preserve_fds));
+	TRY(rt_container_check_stdio(&x->spec->process, r->console_socket, r->return_console));
 	if (x->spec->rdt.set)
 		TRY(resctrl_open(x->proc_fd, &x->resctrl));
 	TRY(process_check_capabilities(&x->spec->process, x->spec, &x->c->warnings));

@@ -58,7 +58,7 @@ static struct err *check(struct exec *x)
 		return err_new(ERR_STATE,
 			       "cannot exec in a paused container (use --ignore-paused to override)");
 	TRY_WRAP(spec_process_parse(&process, &x->process), "process");
-	TRY(rt_container_check_stdio(&x->process, r->console_socket, r->return_console, r->preserve_fds));
+	TRY(rt_container_check_stdio(&x->process, r->console_socket, r->return_console));
 	TRY(rt_container_spec(x->c, &x->spec));
 	x->process.keep_original_groups = x->spec->process.keep_original_groups;
 	TRY(process_check_capabilities(&x->process, x->spec, &x->c->warnings));

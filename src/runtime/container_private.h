@@ -31,7 +31,7 @@ _must_check_ struct err *rt_container_seccomp(const struct spec *s, struct rt_se
 					      const struct rt_seccomp **ret);
 _must_check_ struct err *rt_container_write_pid_file(const char *path, pid_t pid);
 _must_check_ struct err *rt_container_check_stdio(const struct spec_process *p, int console_socket,
-						  bool return_console, unsigned preserve_fds);
+						  bool return_console);
 /* To every process of the container. */
 _must_check_ struct err *rt_container_signal_all(struct rt_container *c, int signum);
 /* Runs the poststop hooks, when the container's process is gone; failures go to c->warnings. */

@@ -90,8 +90,7 @@ static struct err *plan(struct restore *x)
 		return err_errno(errno, "cannot open bundle %s", r->bundle);
 	x->c->config = json_ref(r->config);
 	TRY(spec_parse(x->c->config, &x->spec));
-	TRY(rt_container_check_stdio(&x->spec->process, r->console_socket, r->return_console,
-				     r->preserve_fds));
+	TRY(rt_container_check_stdio(&x->spec->process, r->console_socket, r->return_console));
 	if (!x->spec->root_path)
 		return err_new(ERR_INVALID, "config.json: root: is missing");
 	TRY(procfs_open(&x->proc_fd));
@@ -189,6 +188,11 @@ static struct err *put_descriptors(struct restore *x)
 	for (size_t i = 0; i < wanted; i++) {
 		if (!is_outside(preserved[i]))
 			continue;
+		/* One that is close-on-exec did not come from our caller: it is ours, and may lead to the host. */
+		int flags = fcntl(3 + (int)i, F_GETFD);
+		if (flags < 0 || flags & FD_CLOEXEC)
+			return err_errno(EBADF, "file descriptor %zu is to be preserved, but is not open",
+					 3 + i);
 		TRY(fd_dup(3 + (int)i, 3, &x->fds[x->n_fds]));
 		wire_put_inherit_fd(&x->options, preserved[i], CRIU_FIRST_FD + (int)x->n_fds++);
 	}

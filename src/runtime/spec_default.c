@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "runtime/cgroup.h"
 #include "runtime/container.h"
 
 #define CAPS "[\"CAP_AUDIT_WRITE\",\"CAP_KILL\",\"CAP_NET_BIND_SERVICE\"]"
@@ -102,6 +103,30 @@ static void make_rootless(struct json *document)
 	json_remove(linux_.value, "resources");
 }
 
+static bool only_v2(void)
+{
+	enum rt_cgroup_mode mode = RT_CGROUP_NONE;
+	err_free(rt_cgroup_detect(&mode));
+	return mode == RT_CGROUP_V2;
+}
+
+/* As with runc: programs that look for v1's controllers by the paths in /proc/self/cgroup find them only outside of one. */
+static void drop_cgroup_namespace(struct json *document)
+{
+	struct json_cursor root = json_root(document), linux_, list;
+	struct json *kept = json_new_array();
+	err_free(json_get_object(&root, "linux", JSON_OPTIONAL, &linux_));
+	err_free(json_get_array(&linux_, "namespaces", JSON_OPTIONAL, &list));
+	for (size_t i = 0, n = json_array_len(&list); i < n; i++) {
+		struct json_cursor e = json_at(&list, i);
+		const char *type = "";
+		err_free(json_get_string(&e, "type", JSON_OPTIONAL, &type));
+		if (!str_eq(type, "cgroup"))
+			json_append(kept, json_ref(e.value));
+	}
+	json_set(linux_.value, "namespaces", kept);
+}
+
 struct json *rt_spec_default(bool rootless)
 {
 	struct json *document = NULL;
@@ -112,5 +137,7 @@ struct json *rt_spec_default(bool rootless)
 	}
 	if (rootless)
 		make_rootless(document);
+	if (!only_v2())
+		drop_cgroup_namespace(document);
 	return document;
 }

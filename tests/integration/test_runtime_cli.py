@@ -101,7 +101,7 @@ def test_exec_flags(t):
     sets = dict(line.split(":\t") for line in out.splitlines() if line.startswith("Cap"))
     assert int(sets["CapEff"], 16) >> 21 & 1 and int(sets["CapInh"], 16) == 0, out
     for args, why in ((["-u", "bob"], "bob"), (["-u", "5:"], "--user"), (["-u", "-1"], "-1"), (["-u", "4294967296"], "range"),
-                      (["-g", "x"], "--additional-gids"), (["-e", "X"], "NAME=VALUE"), (["--preserve-fds", "9"], "file descriptor"),
+                      (["-g", "x"], "--additional-gids"), (["-e", "X"], "NAME=VALUE"),
                       (["--cgroup", "nosuch:x"], "controller"), (["--cgroup", "/nosuch"], "nosuch"), (["-p", "/nonexistent"], "/nonexistent"),
                       (["--console-socket", "/nonexistent", "-t"], "/nonexistent"), (["-d", "-t"], "console socket")):
         result = t.runtime("exec", *args, name, "true", check=False)

@@ -167,3 +167,13 @@ def test_words(t):
 
 
 test_words.asan = False
+
+
+def test_runc_words(t):
+    """runc's words for a topic that it does not know; and what spec writes has a cgroup namespace only where all groups are v2"""
+    for args in (["foo", "-h"], ["foo"]):
+        result = t.runtime(*args, check=False)
+        assert result.rc == 1 and "No help topic for 'foo'" in result.err, result
+    t.runtime("spec", "-b", t.tmp)
+    namespaces = [n["type"] for n in json.loads((t.tmp / "config.json").read_text())["linux"]["namespaces"]]
+    assert ("cgroup" in namespaces) == (t.cgroup_mode() == "v2"), namespaces

@@ -129,6 +129,9 @@ static struct err *unknown_command(const struct invocation *in, const char *grou
 		suggest_offer(&s, g->name);
 
 	const char *g = group ? group : "", *blank = group ? " " : "";
+	if (p->single_dash && !group && !s.best) /* runc's words, which its callers look for */
+		return err_new(ERR_INVALID, "No help topic for '%s': unknown command: %s (see '%s --help')",
+			       word, word, p->name);
 	if (s.best)
 		return err_new(ERR_INVALID, "unknown command: %s%s%s (did you mean '%s %s%s%s'?)", g, blank,
 			       word, p->name, g, blank, s.best);

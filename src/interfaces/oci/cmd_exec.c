@@ -211,7 +211,7 @@ static struct err *execute(const struct invocation *in, struct rt_container *c, 
 	_cleanup_json_ struct json *process = NULL;
 	_cleanup_fd_ int console = -1;
 	bool tty = false;
-	unsigned passed, listen = listen_fds_count(&passed);
+	unsigned listen = listen_fds_count();
 	TRY(read_process(in, c, &process, &tty));
 	if (tty && !o->console_socket)
 		set_console_size(process);
@@ -222,7 +222,7 @@ static struct err *execute(const struct invocation *in, struct rt_container *c, 
 		.stdio = {-1, -1, -1},
 		.console_socket = console,
 		.return_console = tty && console < 0 && !o->detach,
-		.preserve_fds = (unsigned)o->preserve_fds + passed,
+		.preserve_fds = (unsigned)o->preserve_fds + listen,
 		.listen_fds = listen,
 		.pid_file = o->pid_file,
 		.cgroup = o->cgroup,

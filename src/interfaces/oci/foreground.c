@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Staying in front of a process: signals are forwarded, the terminal is passed through, the exit code comes back. */
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -30,9 +29,8 @@ struct err *pidfd_socket_send(const char *path, int pidfd)
 	return fd_send(sock, "pidfd", 5, &pidfd, 1);
 }
 
-unsigned listen_fds_count(unsigned *ret_open)
+unsigned listen_fds_count(void)
 {
-	*ret_open = 0;
 	const char *count = getenv("LISTEN_FDS"), *pid = getenv("LISTEN_PID");
 	uint64_t n = 0, whose = 0;
 	if (!count)
@@ -42,9 +40,6 @@ unsigned listen_fds_count(unsigned *ret_open)
 	if (!e && (!pid || whose == (uint64_t)getpid()))
 		e = parse_u64(count, "LISTEN_FDS", 0, 65536, &n);
 	err_free(e);
-	/* Announced, but not there: the number is not ours to pass on, because we may open something of our own under it. */
-	while (*ret_open < n && fcntl(3 + (int)*ret_open, F_GETFD) == 0)
-		++*ret_open;
 	return (unsigned)n;
 }
 

@@ -85,7 +85,7 @@ struct err *make_request_fill(const struct invocation *in, const struct make_opt
 {
 	_cleanup_fd_ int bundle_fd = -1;
 	bool terminal = false;
-	unsigned passed, listen = listen_fds_count(&passed);
+	unsigned listen = listen_fds_count();
 	TRY(open_bundle(o->bundle ? o->bundle : ".", &bundle_fd, &ret->bundle));
 	TRY_WRAP(json_parse_file_at(o->config ? AT_FDCWD : bundle_fd, o->config ? o->config : "config.json",
 				    &ret->config),
@@ -102,7 +102,7 @@ struct err *make_request_fill(const struct invocation *in, const struct make_opt
 		.stdio = {-1, -1, -1},
 		.console_socket = ret->console,
 		.return_console = foreground && terminal && ret->console < 0,
-		.preserve_fds = (unsigned)o->preserve_fds + passed,
+		.preserve_fds = (unsigned)o->preserve_fds + listen,
 		.listen_fds = listen,
 		.own_start = str_eq(in->command->name, "run"),
 		.no_pivot = o->no_pivot,

@@ -55,8 +55,8 @@ _must_check_ struct err *make_container(const struct invocation *in, bool foregr
 /* -- consoles and waiting (foreground.c) -- */
 _must_check_ struct err *console_socket_connect(const char *path, int *ret_fd);
 _must_check_ struct err *pidfd_socket_send(const char *path, int pidfd);
-/* LISTEN_FDS of socket activation meant for us; 0 otherwise. *ret_open: how many of them, from 3 on, our caller did open. */
-unsigned listen_fds_count(unsigned *ret_open);
+/* LISTEN_FDS of socket activation meant for us; 0 otherwise. */
+unsigned listen_fds_count(void);
 /* NOTIFY_SOCKET of our environment; NULL when it is not set, or empty. */
 const char *notify_address(void);
 /* Blocks signals for foreground_wait; before the child is made. */
