@@ -9,14 +9,15 @@
 
 #include "fd_from_child.h"
 #include "images/snapshot.h"
+#include "mounted.h"
 #include "namespace_join.h"
 
-static char *mount_path(const struct engine *e, const char *id)
+char *mounted_path(const struct engine *e, const char *id)
 {
 	return xasprintf("%s/mounts/%s", e->run, id);
 }
 
-static bool is_mounted(const char *path)
+bool mounted_is(const char *path)
 {
 	struct statx x;
 
@@ -24,11 +25,19 @@ static bool is_mounted(const char *path)
 	       (x.stx_attributes & STATX_ATTR_MOUNT_ROOT);
 }
 
+struct err *mounted_attach(int fd, const char *path)
+{
+	TRY(file_mkdir_p(path, 0700));
+	if (move_mount(fd, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		return err_errno(errno, "cannot mount on %s", path);
+	return NULL;
+}
+
 bool container_mounted(struct engine *e, const struct container *c, char **ret_path)
 {
-	_cleanup_free_ char *path = mount_path(e, c->id);
+	_cleanup_free_ char *path = mounted_path(e, c->id);
 
-	if (!is_mounted(path))
+	if (!mounted_is(path))
 		return false;
 	if (ret_path)
 		*ret_path = TAKE_PTR(path);
@@ -65,7 +74,7 @@ static struct err *root_of(struct engine *e, struct container *c, int *ret_fd)
 
 struct err *container_mount(struct engine *e, struct container *c, char **ret_path)
 {
-	_cleanup_free_ char *path = mount_path(e, c->id);
+	_cleanup_free_ char *path = mounted_path(e, c->id);
 	_cleanup_fd_ int lock = -1, fd = -1;
 
 	if (c->spec->rootfs) { /* it is there */
@@ -73,12 +82,10 @@ struct err *container_mount(struct engine *e, struct container *c, char **ret_pa
 		return NULL;
 	}
 	TRY(container_lock(e, c, &lock));
-	if (!is_mounted(path)) {
+	if (!mounted_is(path)) {
 		TRY(root_of(e, c, &fd));
-		TRY(file_mkdir_p(path, 0700));
-		if (move_mount(fd, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0)
-			return err_errno(errno, "cannot mount the root file system of container %s on %s",
-					 c->name, path);
+		TRY_WRAP(mounted_attach(fd, path), "cannot mount the root file system of container %s",
+			 c->name);
 	}
 	*ret_path = TAKE_PTR(path);
 	return NULL;
@@ -86,7 +93,7 @@ struct err *container_mount(struct engine *e, struct container *c, char **ret_pa
 
 struct err *container_mount_clone(struct engine *e, const struct container *c, int *ret_fd)
 {
-	_cleanup_free_ char *path = mount_path(e, c->id);
+	_cleanup_free_ char *path = mounted_path(e, c->id);
 	int fd = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 
 	if (fd < 0)
@@ -95,10 +102,8 @@ struct err *container_mount_clone(struct engine *e, const struct container *c, i
 	return NULL;
 }
 
-struct err *container_unmount(struct engine *e, const char *id, bool force)
+struct err *mounted_detach(const char *path, bool force)
 {
-	_cleanup_free_ char *path = mount_path(e, id);
-
 	/* Nothing of it in the usual case: one system call. */
 	if (rmdir(path) == 0 || errno == ENOENT)
 		return NULL;
@@ -109,4 +114,11 @@ struct err *container_unmount(struct engine *e, const char *id, bool force)
 				 errno == EBUSY ? " (--force detaches it)" : "");
 	(void)rmdir(path);
 	return NULL;
+}
+
+struct err *container_unmount(struct engine *e, const char *id, bool force)
+{
+	_cleanup_free_ char *path = mounted_path(e, id);
+
+	return mounted_detach(path, force);
 }

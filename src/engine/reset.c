@@ -47,6 +47,24 @@ static struct err *remove_networks(struct engine *e)
 	return first;
 }
 
+static struct err *unmount_images(struct engine *e)
+{
+	struct image **list = NULL;
+	struct err *first = NULL;
+	struct store *store;
+	size_t n = 0;
+
+	TRY(engine_store(e, &store));
+	TRY(store_list(store, &list, &n));
+	for (size_t i = 0; i < n; i++) {
+		if (image_mounted(e, list[i], NULL))
+			keep_first(&first, image_unmount(e, list[i], true));
+		image_free(list[i]);
+	}
+	free(list);
+	return first;
+}
+
 static struct err *remove_children(const char *path)
 {
 	DIR *dir = opendir(path);
@@ -69,6 +87,7 @@ struct err *engine_reset(struct engine *e)
 	TRY_WRAP(remove_containers(e, false), "cannot remove a container");
 	TRY_WRAP(remove_containers(e, true), "cannot remove a pod");
 	keep_first(&first, remove_networks(e));
+	keep_first(&first, unmount_images(e));
 	if (e->store) {
 		store_close(e->store);
 		e->store = NULL;

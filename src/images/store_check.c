@@ -284,13 +284,13 @@ static bool snapshot_has_files(struct check *c, const char *key)
 static struct err *check_snapshot(struct check *c, const char *key, bool row)
 {
 	const struct check_options *o = c->options;
-	struct digest image;
+	struct digest image = {0};
 	bool owned;
 
 	/* Asked after the snapshot was seen: a container's row is older than its snapshot. */
 	TRY(o->find_owner(o->user, key, &owned, &image));
 	c->report->snapshots++;
-	if (!owned) {
+	if (!owned || (!row && !digest_is_set(&image))) {
 		struct err *e = o->repair ? snapshot_remove(c->store, key) : NULL;
 		check_add_repair(c, e, xasprintf("snapshot %s", key),
 				 xstrdup(row ? "belongs to no container" : "is half removed"), "remove it");

@@ -326,6 +326,13 @@ static struct err *find_user(struct store *s, const struct image *i, char **ret_
 	return NULL;
 }
 
+/* "container 0123456789ab is using …": whoever has the snapshot. */
+static char *user_shown(const char *key)
+{
+	return str_starts(key, "image-") ? xstrdup("a mount (see image unmount)")
+					 : xasprintf("container %.12s", key);
+}
+
 /* Removes the image's row once no name is left. */
 static struct err *delete_image(struct store *s, const struct image *i, char ***lines)
 {
@@ -346,12 +353,11 @@ static struct err *remove_by_name(struct store *s, const struct image *i, const 
 
 	TRY(find_user(s, i, &user));
 	if (is_last && user && !force) {
-		_cleanup_free_ char *shown = reference_familiar(name);
+		_cleanup_free_ char *shown = reference_familiar(name), *who = user_shown(user);
 		return err_new(ERR_STATE,
 			       "conflict: unable to remove repository reference \"%s\" (must force) - "
-			       "container %.12s is using its "
-			       "referenced image %.12s",
-			       shown, user, digest_hex(&i->id));
+			       "%s is using its referenced image %.12s",
+			       shown, who, digest_hex(&i->id));
 	}
 	TRY(delete_name(s, text, lines));
 	/* The digests of a repository stay only as long as one of its tags. */
@@ -382,11 +388,13 @@ static struct err *remove_by_id(struct store *s, const struct image *i, bool for
 			       "multiple repositories",
 			       digest_hex(&i->id));
 	TRY(find_user(s, i, &user));
-	if (!force && user)
-		return err_new(ERR_STATE,
-			       "conflict: unable to delete %.12s (must be forced) - image is being used by "
-			       "container %.12s",
-			       digest_hex(&i->id), user);
+	if (!force && user) {
+		_cleanup_free_ char *who = user_shown(user);
+		return err_new(
+			ERR_STATE,
+			"conflict: unable to delete %.12s (must be forced) - image is being used by %s",
+			digest_hex(&i->id), who);
+	}
 	STRV_FOREACH (n, i->names)
 		TRY(delete_name(s, *n, lines));
 	STRV_FOREACH (n, i->repo_digests)

@@ -365,6 +365,8 @@ static const struct command *const commands[] = {
 	&cmd_version,
 	&cmd_history,
 	&cmd_image_tree,
+	&cmd_image_mount,
+	&cmd_image_unmount,
 	&cmd_image_trust,
 	&cmd_image_sign,
 	&cmd_image_verify,

@@ -262,6 +262,11 @@ _must_check_ struct err *container_mount(struct engine *e, struct container *c, 
 bool container_mounted(struct engine *e, const struct container *c, char **ret_path /* may be NULL */);
 /* force: detached, also when it is in use. One that is not mounted is success. */
 _must_check_ struct err *container_unmount(struct engine *e, const char *id, bool force);
+/* The same of an image, read-only (mounted_image.c). It cannot be removed meanwhile. */
+_must_check_ struct err *image_mount(struct engine *e, const struct image *image, char **ret_path);
+bool image_mounted(struct engine *e, const struct image *image, char **ret_path /* may be NULL */);
+_must_check_ struct err *image_unmount(struct engine *e, const struct image *image, bool force);
+
 /* -- restart policies and health checks (restart.c, health.c) ---------------------------------------------------- */
 
 /* For the hidden command that a monitor runs: starts a container whose restart is due. */

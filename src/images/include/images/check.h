@@ -39,7 +39,8 @@ void check_report_release(struct check_report *r);
 struct check_options {
 	bool quick; /* sizes instead of digests */
 	bool repair;
-	/* The owner of a snapshot: whether there is one, and the id of the image that it was made from. NULL: snapshots are not judged. */
+	/* The owner of a snapshot: whether there is one, and the id of the image that it was made from. NULL: snapshots are not judged.
+	 * *ret_image stays unset when that is not known: such a snapshot cannot be recorded again. */
 	struct err *(*find_owner)(void *user, const char *key, bool *ret_exists, struct digest *ret_image);
 	bool (*cancelled)(void *user); /* may be NULL */
 	void *user;
