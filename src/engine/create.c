@@ -10,6 +10,7 @@
 #include "health.h"
 #include "image_mount.h"
 #include "images/snapshot.h"
+#include "log_settings.h"
 #include "namespace_join.h"
 #include "network/join.h"
 #include "oci_runtime.h"
@@ -192,14 +193,13 @@ static struct err *check_modes(const struct container_spec *s)
 				 *const ipc[] = {"private", "host", "none", "shareable", NULL},
 				 *const uts[] = {"host", "private", NULL},
 				 *const cgroupns[] = {"private", "host", NULL},
-				 *const userns[] = {"host", NULL}, *const log[] = {"json-file", "none", NULL};
+				 *const userns[] = {"host", NULL};
 
 	TRY(check_mode(s->pid_mode, "--pid", pid, true));
 	TRY(check_mode(s->ipc_mode, "--ipc", ipc, true));
 	TRY(check_mode(s->uts_mode, "--uts", uts, true));
 	TRY(check_mode(s->cgroupns_mode, "--cgroupns", cgroupns, false));
 	TRY(check_mode(s->userns_mode, "--userns", userns, true));
-	TRY(check_mode(s->log_driver, "--log-driver", log, false));
 	if (s->hostname && (strlen(s->hostname) > 63 || strpbrk(s->hostname, " \t\n/")))
 		return err_new(ERR_INVALID,
 			       "invalid hostname \"%.80s\": at most 63 characters without blanks and slashes",
@@ -229,8 +229,7 @@ static struct err *check_modes(const struct container_spec *s)
 		int signum;
 		TRY_WRAP(signal_parse(s->stop_signal, &signum), "invalid stop signal");
 	}
-	struct log_settings log_settings;
-	return log_settings_parse(s->log_opts, &log_settings);
+	return log_settings_check(s);
 }
 
 static struct err *check_mounts(struct container_spec *s)

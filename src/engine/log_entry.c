@@ -106,12 +106,34 @@ static bool string(struct cursor *c, struct strbuf *out)
 	return expect(c, '"');
 }
 
+/* An object of strings. */
+static bool attributes(struct cursor *c, struct strbuf *out)
+{
+	strbuf_reset(out);
+	if (!expect(c, '{'))
+		return false;
+	if (expect(c, '}'))
+		return true;
+	do {
+		if (out->len)
+			strbuf_putc(out, ',');
+		if (!string(c, out) || !expect(c, ':'))
+			return false;
+		strbuf_putc(out, '=');
+		if (!string(c, out))
+			return false;
+	} while (expect(c, ','));
+	return expect(c, '}');
+}
+
 static bool member(struct cursor *c, struct log_entry *e, unsigned *seen)
 {
 	_cleanup_strbuf_ struct strbuf key = {0}, value = {0};
 
 	if (!string(c, &key) || !expect(c, ':'))
 		return false;
+	if (str_eq(strbuf_str(&key), "attrs"))
+		return attributes(c, &e->attributes);
 	if (str_eq(strbuf_str(&key), "log")) {
 		strbuf_reset(&e->text);
 		*seen |= 1;
@@ -133,11 +155,41 @@ static bool member(struct cursor *c, struct log_entry *e, unsigned *seen)
 	return true;
 }
 
+/* TIME STREAM TAGS TEXT, where the first of the tags is F or P. */
+static bool parse_cri(const char *line, size_t size, struct log_entry *e)
+{
+	const char *end = line + size, *time_end = memchr(line, ' ', size);
+	char time[TIMESTAMP_STRING_MAX];
+
+	if (!time_end || (size_t)(time_end - line) >= sizeof(time) || end - time_end < 10)
+		return false;
+	memcpy(time, line, (size_t)(time_end - line));
+	time[time_end - line] = '\0';
+	struct err *error = timestamp_parse(time, &e->time_ns);
+	err_free(error);
+	const char *p = time_end + 1;
+	if (error || (memcmp(p, "stdout ", 7) != 0 && memcmp(p, "stderr ", 7) != 0))
+		return false;
+	e->stream = memcmp(p, "stderr ", 7) == 0;
+	p += 7;
+	const char *tag_end = memchr(p, ' ', (size_t)(end - p));
+	if (!tag_end || (*p != 'F' && *p != 'P'))
+		return false;
+	strbuf_reset(&e->text);
+	strbuf_append(&e->text, tag_end + 1, (size_t)(end - tag_end - 1));
+	if (*p == 'F')
+		strbuf_putc(&e->text, '\n');
+	return true;
+}
+
 bool log_entry_parse(const char *line, size_t size, struct log_entry *e)
 {
 	struct cursor c = {line, line + size};
 	unsigned seen = 0;
 
+	strbuf_reset(&e->attributes);
+	if (size > 0 && line[0] != '{')
+		return parse_cri(line, size, e);
 	if (!expect(&c, '{'))
 		return false;
 	do {

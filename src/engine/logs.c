@@ -25,8 +25,9 @@ struct reader {
 	void *user;
 	int fd;
 	struct log_entry entry;
-	struct strbuf partial; /* the beginning of an entry that is not whole yet */
-	bool skipping;         /* inside a line beyond ENTRY_MAX */
+	struct strbuf detailed; /* attributes and text, for --details */
+	struct strbuf partial;  /* the beginning of an entry that is not whole yet */
+	bool skipping;          /* inside a line beyond ENTRY_MAX */
 	bool past_until;
 };
 
@@ -49,7 +50,13 @@ static struct err *entry(struct reader *r, const char *text, size_t n)
 	}
 	if (e->stream == 0 ? !r->o->stdout_ : !r->o->stderr_)
 		return NULL;
-	return r->line(r->user, e->stream + 1, e->time_ns, strbuf_str(&e->text), e->text.len);
+	if (!r->o->details)
+		return r->line(r->user, e->stream + 1, e->time_ns, strbuf_str(&e->text), e->text.len);
+	strbuf_reset(&r->detailed);
+	strbuf_append(&r->detailed, strbuf_str(&e->attributes), e->attributes.len);
+	strbuf_putc(&r->detailed, ' ');
+	strbuf_append(&r->detailed, strbuf_str(&e->text), e->text.len);
+	return r->line(r->user, e->stream + 1, e->time_ns, r->detailed.data, r->detailed.len);
 }
 
 static struct err *feed(struct reader *r, const char *data, size_t size)
@@ -276,6 +283,10 @@ struct err *container_logs(struct engine *e, struct container *c, const struct l
 	struct err *error;
 	bool moved;
 
+	if (str_eq(c->spec->log_driver, "journald"))
+		return err_new(ERR_UNSUPPORTED,
+			       "the log of container %s is in the journal: journalctl CONTAINER_ID_FULL=%s",
+			       c->name, c->id);
 	if (!c->log_path)
 		return err_new(ERR_UNSUPPORTED, "container %s has no log: it was made with --log-driver none",
 			       c->name);
@@ -294,5 +305,7 @@ struct err *container_logs(struct engine *e, struct container *c, const struct l
 	fd_close(r.fd);
 	strbuf_release(&r.partial);
 	strbuf_release(&r.entry.text);
+	strbuf_release(&r.entry.attributes);
+	strbuf_release(&r.detailed);
 	return error;
 }

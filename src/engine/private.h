@@ -125,11 +125,6 @@ _must_check_ struct err *container_mount_clone(struct engine *e, const struct co
 _must_check_ struct err *volumes_from(struct engine *e, struct container_spec *s);
 
 /* -- start.c --- */
-struct log_settings {
-	uint64_t max_size; /* 0: no limit */
-	unsigned max_file;
-};
-_must_check_ struct err *log_settings_parse(char *const *log_opts, struct log_settings *ret);
 /* Starts havre-monitor in a mode ("run", "exec") with fds from 4 on, gives it its configuration and waits for the start. */
 _must_check_ struct err *monitor_spawn(struct engine *e, const char *mode, const int *fds, size_t n_fds,
 				       struct json *config, bool has_stdin, struct attach **ret);

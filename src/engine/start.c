@@ -12,6 +12,7 @@
 #include "event.h"
 #include "health.h"
 #include "images/snapshot.h"
+#include "log_settings.h"
 #include "namespace_join.h"
 #include "network/join.h"
 #include "network/undo.h"
@@ -88,28 +89,6 @@ struct err *container_write_etc(struct engine *e, const struct container *c, con
 
 /* -- the monitor's configuration --- */
 
-struct err *log_settings_parse(char *const *log_opts, struct log_settings *ret)
-{
-	struct log_settings l = {.max_file = 1};
-
-	STRV_FOREACH (o, log_opts) {
-		uint64_t n;
-		if (str_starts(*o, "max-size=")) {
-			if (!str_eq(*o, "max-size=-1"))
-				TRY_WRAP(parse_size(*o + 9, "max-size", &l.max_size), "invalid log option");
-		} else if (str_starts(*o, "max-file=")) {
-			TRY_WRAP(parse_u64(*o + 9, "max-file", 1, 1000, &n), "invalid log option");
-			l.max_file = (unsigned)n;
-		} else {
-			return err_new(ERR_INVALID,
-				       "unknown log option \"%.64s\": there are max-size=SIZE and max-file=N",
-				       *o);
-		}
-	}
-	*ret = l;
-	return NULL;
-}
-
 static unsigned wanted(const struct container *c, const struct attach_options *o)
 {
 	if (!o)
@@ -185,15 +164,7 @@ static struct err *monitor_config(struct engine *e, const struct container *c, u
 		_cleanup_free_ char *dir = engine_rootless_dir(e);
 		json_set_string(o, "rootless_dir", dir);
 	}
-	if (c->log_path) {
-		struct log_settings settings;
-		struct json *log = json_new_object();
-		json_set(o, "log", log);
-		TRY(log_settings_parse(s->log_opts, &settings));
-		json_set_string(log, "path", c->log_path);
-		json_set_u64(log, "max_size", settings.max_size);
-		json_set_u64(log, "max_file", settings.max_file);
-	}
+	TRY(log_settings_config(c, o));
 	if (s->runtime) {
 		struct json *runtime = json_new_object();
 		json_set_string(runtime, "path", s->runtime);

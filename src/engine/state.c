@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "event.h"
+#include "log_settings.h"
 #include "network/join.h"
 #include "pod.h"
 #include "private.h"
@@ -112,7 +113,7 @@ static void fill_from_spec(struct container *c)
 	STRV_FOREACH (s, c->spec->command)
 		strv_push(&c->command, *s);
 	c->labels = strv_dup(c->spec->labels);
-	if (!str_eq(c->spec->log_driver, "none"))
+	if (log_settings_has_file(c->spec))
 		c->log_path = xasprintf("%s/container.log", c->root_dir);
 }
 

@@ -84,29 +84,57 @@ static void rotate(struct log_file *l)
 	}
 }
 
-/* The end of an entry, made once for all lines that one read brought: formatting it for each costs more than the rest. */
-struct entry_tail {
-	char s[sizeof(",\"stream\":\"stdout\",\"time\":\"\"}\n") + TIMESTAMP_STRING_MAX];
+/* What the entries of one read have in common: formatting the time for each costs more than the rest. */
+struct entry_time {
+	int stream;
+	char time[TIMESTAMP_STRING_MAX];
 };
 
-static struct entry_tail entry_tail(int stream)
+static struct entry_time entry_time(int stream)
 {
-	char time[TIMESTAMP_STRING_MAX];
-	struct entry_tail tail;
+	struct entry_time t = {.stream = stream};
 
-	timestamp_format(timestamp_now_ns(), time);
-	snprintf(tail.s, sizeof(tail.s), ",\"stream\":\"%s\",\"time\":\"%s\"}\n",
-		 stream == 0 ? "stdout" : "stderr", time);
-	return tail;
+	timestamp_format(timestamp_now_ns(), t.time);
+	return t;
 }
 
-static void emit(struct log_file *l, const struct entry_tail *tail, const char *text, size_t n)
+static void put_entry(struct log_file *l, const struct entry_time *t, const char *text, size_t n)
+{
+	static const char *const streams[] = {"stdout", "stderr"};
+	struct strbuf *b = &l->pending;
+
+	if (l->format == LOG_K8S) {
+		bool whole = n > 0 && text[n - 1] == '\n';
+		strbuf_puts(b, t->time);
+		strbuf_putc(b, ' ');
+		strbuf_puts(b, streams[t->stream]);
+		strbuf_puts(b, whole ? " F " : " P ");
+		strbuf_append(b, text, n);
+		if (!whole)
+			strbuf_putc(b, '\n');
+		return;
+	}
+	strbuf_puts(b, "{\"log\":");
+	json_quote(b, text, n);
+	strbuf_puts(b, ",\"stream\":\"");
+	strbuf_puts(b, streams[t->stream]);
+	strbuf_puts(b, "\",");
+	if (l->extra)
+		strbuf_puts(b, l->extra);
+	strbuf_puts(b, "\"time\":\"");
+	strbuf_puts(b, t->time);
+	strbuf_puts(b, "\"}\n");
+}
+
+static void emit(struct log_file *l, const struct entry_time *t, const char *text, size_t n)
 {
 	size_t start = l->pending.len;
 
-	strbuf_puts(&l->pending, "{\"log\":");
-	json_quote(&l->pending, text, n);
-	strbuf_puts(&l->pending, tail->s);
+	if (l->format == LOG_JOURNAL) {
+		log_journal_entry(l, t->stream, text, n);
+		return;
+	}
+	put_entry(l, t, text, n);
 	if (l->max_size > 0 && l->size + l->pending.len > l->max_size && l->size + start > 0) {
 		/* The new entry begins the next file. */
 		size_t len = l->pending.len - start;
@@ -133,7 +161,7 @@ void log_file_write(struct log_file *l, int stream, const char *data, size_t siz
 
 	if (!l->path)
 		return;
-	struct entry_tail tail = entry_tail(stream);
+	struct entry_time tail = entry_time(stream);
 	while (size > 0) {
 		const char *nl = memchr(data, '\n', size);
 		size_t n = nl ? (size_t)(nl - data) + 1 : size;
@@ -165,7 +193,7 @@ void log_file_flush_partial(struct log_file *l)
 	for (int stream = 0; l->path && stream < 2; stream++) {
 		if (l->partial[stream].len == 0)
 			continue;
-		struct entry_tail tail = entry_tail(stream);
+		struct entry_time tail = entry_time(stream);
 		emit(l, &tail, l->partial[stream].data, l->partial[stream].len);
 		strbuf_release(&l->partial[stream]);
 	}
@@ -177,6 +205,7 @@ void log_file_release(struct log_file *l)
 {
 	fd_close(l->fd);
 	free(l->path);
+	free(l->extra);
 	strbuf_release(&l->partial[0]);
 	strbuf_release(&l->partial[1]);
 	strbuf_release(&l->pending);

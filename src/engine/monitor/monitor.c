@@ -63,10 +63,20 @@ static struct err *configure_log(struct monitor *m, const struct json_cursor *ro
 	TRY(json_get_object(root, "log", JSON_OPTIONAL, &log));
 	if (!log.value)
 		return NULL;
+	const char *format = NULL;
 	TRY(get_string(&log, "path", JSON_REQUIRED, &path));
 	TRY(json_get_u64(&log, "max_size", JSON_OPTIONAL, INT64_MAX, &max_size));
 	TRY(json_get_u64(&log, "max_file", JSON_OPTIONAL, 1000, &max_file));
-	return log_file_open(&m->log, path, max_size, (unsigned)max_file);
+	TRY(json_get_string(&log, "format", JSON_OPTIONAL, &format));
+	if (str_eq(format, "journal")) {
+		m->log.path = TAKE_PTR(path);
+		m->log.format = LOG_JOURNAL;
+		TRY(log_journal_open(&m->log));
+	} else {
+		TRY(log_file_open(&m->log, path, max_size, (unsigned)max_file));
+		m->log.format = str_eq(format, "k8s") ? LOG_K8S : LOG_JSON;
+	}
+	return get_string(&log, "extra", JSON_OPTIONAL, &m->log.extra);
 }
 
 static struct err *configure_life(struct monitor *m, const struct json_cursor *root)

@@ -11,7 +11,7 @@
  *   container_dir, run_dir      ROOT/containers/ID, RUN/containers/ID
  *   tty, stdin, stdin_once      what the container has
  *   want          STREAM_WANT_* of the starter; 0: it leaves after STARTED
- *   log           {path, max_size, max_file}; absent: none
+ *   log           {format: json, k8s or journal, path, max_size, max_file, extra} (log_file.h); absent: none
  *   fds           how many there are from 4 on
  *   runtime       {path, run}: another OCI runtime, and the engine's run directory; absent: our own
  *   network       whether 6 to 9 are its own

@@ -82,7 +82,7 @@ const struct flag create_flags[] = {
 	{FLAG_LIST_FIELD(O, links), .name = "link", .metavar = "container[:alias]",
 	 .help = "Know another container by a name"},
 	{FLAG_STRING_FIELD(O, log_driver), .name = "log-driver", .metavar = "driver",
-	 .help = "Where output is kept", .values = "json-file none"},
+	 .help = "Where output is kept", .values = "json-file local k8s-file journald none"},
 	{FLAG_LIST_FIELD(O, log_opts), .name = "log-opt", .metavar = "key=value",
 	 .help = "Option of the log driver"},
 	{FLAG_SIZE_FIELD(O, memory), .name = "memory", .letter = 'm', .help = "Memory limit"},
