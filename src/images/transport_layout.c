@@ -138,11 +138,47 @@ struct err *layout_add(const char *index, size_t size, const struct raw_manifest
 	return NULL;
 }
 
+/* -- blobs ------------------------------------------------------------------------------------------------------- */
+
+/* Where they are: below the layout, or in a directory that several layouts share (skopeo's shared-blob-dir). */
+struct blob_place {
+	int fd;
+	bool shared;
+};
+
+/* *ret is below place->fd; it points into `path`. */
+static const char *blob_name(const struct blob_place *place, const struct blob_path *path)
+{
+	return path->s + (place->shared ? strlen("blobs/") : 0);
+}
+
+/* The layout's fd is borrowed until blob_place_close; another directory is opened, and made for writing. */
+static struct err *blob_place_open(int layout, const char *shared, bool make, struct blob_place *ret)
+{
+	*ret = (struct blob_place){.fd = layout};
+	if (!shared)
+		return NULL;
+	if (make)
+		TRY(file_mkdir_p(shared, 0755));
+	ret->fd = open(shared, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (ret->fd < 0)
+		return err_errno(errno, "cannot open the directory of blobs %s", shared);
+	ret->shared = true;
+	return NULL;
+}
+
+static void blob_place_close(struct blob_place *place)
+{
+	if (place->shared)
+		fd_close(place->fd);
+}
+
 /* -- source ------------------------------------------------------------------------------------------------------ */
 
 struct layout_source {
 	struct source source;
 	int fd;
+	struct blob_place blobs;
 };
 
 static struct err *take_file(int dirfd, const char *name, struct spool *to, const struct progress *progress)
@@ -174,8 +210,9 @@ static struct err *layout_manifest(struct source *source, const struct digest *i
 		TRY(layout_find(index, size, source->at->name, source->at->index, source->at->path, &d));
 		media_type = d.media_type;
 	}
-	TRY_WRAP(file_read_at(s->fd, blob_path(&d.digest).s, MANIFEST_SIZE_MAX, &data, &size), "%s",
-		 source->at->text);
+	struct blob_path path = blob_path(&d.digest);
+	TRY_WRAP(file_read_at(s->blobs.fd, blob_name(&s->blobs, &path), MANIFEST_SIZE_MAX, &data, &size),
+		 "%s", source->at->text);
 	return raw_manifest_fill(data, size, media_type, &d.digest, ret);
 }
 
@@ -184,7 +221,9 @@ static struct err *layout_blob(struct source *source, const struct descriptor *d
 {
 	struct layout_source *s = (struct layout_source *)source;
 
-	TRY_WRAP(take_file(s->fd, blob_path(&d->digest).s, to, progress), "%s", source->at->text);
+	struct blob_path path = blob_path(&d->digest);
+
+	TRY_WRAP(take_file(s->blobs.fd, blob_name(&s->blobs, &path), to, progress), "%s", source->at->text);
 	return NULL;
 }
 
@@ -192,6 +231,7 @@ static void layout_source_close(struct source *source)
 {
 	struct layout_source *s = (struct layout_source *)source;
 
+	blob_place_close(&s->blobs);
 	fd_close(s->fd);
 	free(s);
 }
@@ -207,8 +247,10 @@ struct err *layout_source_open(const struct location *at, const struct transport
 		return err_errno(errno, "cannot open image layout %s", at->path);
 	if (faccessat(fd, "oci-layout", F_OK, 0) < 0)
 		return err_new(ERR_INVALID, "%s is not an image layout: it has no file oci-layout", at->path);
+	struct blob_place blobs;
+	TRY(blob_place_open(fd, o->shared_blobs, false, &blobs));
 	struct layout_source *s = xnew(struct layout_source);
-	*s = (struct layout_source){.source = {&layout_source_ops, at}, .fd = TAKE_FD(fd)};
+	*s = (struct layout_source){.source = {&layout_source_ops, at}, .fd = TAKE_FD(fd), .blobs = blobs};
 	*ret = &s->source;
 	return NULL;
 }
@@ -218,16 +260,19 @@ struct err *layout_source_open(const struct location *at, const struct transport
 struct layout_destination {
 	struct destination destination;
 	int fd;
+	struct blob_place blobs;
 	struct raw_manifest top; /* what index.json will name */
 };
 
 static struct err *make_blob_dir(struct layout_destination *d, const struct digest *digest)
 {
-	_cleanup_free_ char *dir = xasprintf("blobs/%s", digest_algorithm(digest));
+	const char *algorithm = digest_algorithm(digest);
+	_cleanup_free_ char *dir = xasprintf("blobs/%s", algorithm);
 
-	if ((mkdirat(d->fd, "blobs", 0755) < 0 && errno != EEXIST) ||
-	    (mkdirat(d->fd, dir, 0755) < 0 && errno != EEXIST))
-		return err_errno(errno, "cannot make %s/%s", d->destination.at->path, dir);
+	if (mkdirat(d->fd, "blobs", 0755) < 0 && errno != EEXIST)
+		return err_errno(errno, "cannot make %s/blobs", d->destination.at->path);
+	if (mkdirat(d->blobs.fd, d->blobs.shared ? algorithm : dir, 0755) < 0 && errno != EEXIST)
+		return err_errno(errno, "cannot make the directory %s of blobs", algorithm);
 	return NULL;
 }
 
@@ -236,9 +281,10 @@ static struct err *layout_has(struct destination *destination, const struct desc
 			      const struct source *from, bool *ret)
 {
 	struct layout_destination *d = (struct layout_destination *)destination;
+	struct blob_path path = blob_path(&b->digest);
 	struct stat st;
 
-	*ret = fstatat(d->fd, blob_path(&b->digest).s, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	*ret = fstatat(d->blobs.fd, blob_name(&d->blobs, &path), &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 	       S_ISREG(st.st_mode) && (uint64_t)st.st_size == b->size;
 	return NULL;
 }
@@ -247,9 +293,11 @@ static struct err *layout_put(struct destination *destination, const struct desc
 			      const struct progress *progress)
 {
 	struct layout_destination *d = (struct layout_destination *)destination;
+	struct blob_path path = blob_path(&b->digest);
 
 	TRY(make_blob_dir(d, &b->digest));
-	TRY_WRAP(spool_place(data, d->fd, blob_path(&b->digest).s, false), "%s", destination->at->path);
+	TRY_WRAP(spool_place(data, d->blobs.fd, blob_name(&d->blobs, &path), false), "%s",
+		 destination->at->path);
 	return NULL;
 }
 
@@ -258,8 +306,9 @@ static struct err *layout_put_manifest(struct destination *destination, const st
 {
 	struct layout_destination *d = (struct layout_destination *)destination;
 
+	struct blob_path path = blob_path(&m->digest);
 	TRY(make_blob_dir(d, &m->digest));
-	TRY(file_replace_at(d->fd, blob_path(&m->digest).s, m->data, m->size, 0644, FILE_DURABLE));
+	TRY(file_replace_at(d->blobs.fd, blob_name(&d->blobs, &path), m->data, m->size, 0644, FILE_DURABLE));
 	if (instance)
 		return NULL;
 	raw_manifest_release(&d->top);
@@ -289,6 +338,7 @@ static void layout_destination_close(struct destination *destination)
 {
 	struct layout_destination *d = (struct layout_destination *)destination;
 
+	blob_place_close(&d->blobs);
 	fd_close(d->fd);
 	raw_manifest_release(&d->top);
 	free(destination->spool_dir);
@@ -302,18 +352,22 @@ struct err *layout_destination_open(const struct location *at, const struct tran
 				    struct destination **ret)
 {
 	TRY(file_mkdir_p(at->path, 0755));
-	int fd = open(at->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_fd_ int fd = open(at->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct blob_place blobs;
 	if (fd < 0)
 		return err_errno(errno, "cannot open %s", at->path);
+	TRY(blob_place_open(fd, o->shared_blobs, true, &blobs));
 	struct layout_destination *d = xnew(struct layout_destination);
-	*d = (struct layout_destination){.destination = {.ops = &layout_destination_ops,
-							 .at = at,
-							 .takes_oci = true,
-							 .takes_index = true,
-							 .takes_foreign = true,
-							 .compression = WANT_COMPRESSED,
-							 .spool_dir = xstrdup(at->path)},
-					 .fd = fd};
+	*d = (struct layout_destination){
+		.destination = {.ops = &layout_destination_ops,
+				.at = at,
+				.takes_oci = true,
+				.takes_index = true,
+				.takes_foreign = true,
+				.compression = WANT_COMPRESSED,
+				.spool_dir = xstrdup(o->shared_blobs ? o->shared_blobs : at->path)},
+		.fd = TAKE_FD(fd),
+		.blobs = blobs};
 	*ret = &d->destination;
 	return NULL;
 }

@@ -83,6 +83,9 @@ struct err *image_sign(const struct reference *ref, const struct sign_options *o
 				      .insecure = o->insecure,
 				      .push = o->signer.sigstore_key != NULL,
 				      .ca_file = o->ca_file,
+				      .cert_dir = o->cert_dir,
+				      .auth_file = o->auth_file,
+				      .no_credentials = o->no_credentials,
 				      .progress = o->progress};
 
 	if (o->directory && !absolute)

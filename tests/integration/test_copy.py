@@ -206,6 +206,20 @@ def test_copy_credentials_and_tls(t):
     assert tags == {"Repository": f"{registry.host}/app", "Tags": ["v1"]}
 
 
+def test_copy_shared_blobs(t):
+    """--dest-shared-blob-dir keeps the blobs of layouts beside them, --src-shared-blob-dir finds them there; skopeo does the same."""
+    registry = start_registry(t)
+    image = f"docker://{registry.push_busybox('app:v1', 2)}"
+    shared, one, two = t.tmp / "shared", t.tmp / "one", t.tmp / "two"
+    t.havre("image", "copy", "-q", "--dest-shared-blob-dir", shared, image, f"oci:{one}:v1")
+    assert len(os.listdir(shared / "sha256")) == 4 and os.listdir(one / "blobs") == []
+    t.havre("image", "copy", "-q", "--src-shared-blob-dir", shared, f"oci:{one}:v1", f"oci:{two}:v1")
+    assert sorted(os.listdir(shared / "sha256")) == sorted(os.listdir(two / "blobs/sha256"))
+    t.run(["skopeo", "--insecure-policy", "copy", "-q", "--src-shared-blob-dir", shared, f"oci:{one}:v1", f"dir:{t.tmp}/three"])
+    r = t.havre("image", "copy", "--src-shared-blob-dir", t.tmp / "none", f"oci:{one}:v1", f"oci:{two}:v2", check=False)
+    assert r.rc == 1 and f"{t.tmp}/none" in r.err, r
+
+
 def test_copy_refusals(t):
     """Unknown transports, missing images, wrong digests, destinations that refuse: named, and nothing is left behind."""
     layout, manifest = small_image(t, None)

@@ -56,6 +56,22 @@ def test_push_signed(t):
     assert r.rc == 1 and "could not be signed" in r.err and "nobody@example.org" in r.err, r
 
 
+def test_copy_signed(t):
+    """copy --sign-by signs what came to the registry, by its digest; skopeo accepts it. Other places keep no signatures."""
+    t.need("skopeo")
+    registry, storage, ours = start_registry(t), Storage(t), Signer(t, "ours")
+    source = registry.push_busybox("source:v1")
+    name = f"{registry.host}/team/copy:v1"
+    copy = ["image", "copy", "-q", "--sign-by", ours.fingerprint, f"docker://{source}"]
+    t.havre(*copy, f"docker://{name}", env=ours.env)
+    folder = storage.folder("team/copy", digest_in(t, registry, "team/copy", "v1"))
+    assert [f.name for f in folder.iterdir() if f.name != ".lock"] == ["signature-1"]
+    r = skopeo_copy(t, storage, policy(t, [ours.requirement()]), name, "copied")
+    assert r.rc == 0, r
+    r = t.havre(*copy, f"dir:{t.tmp}/dir", env=ours.env, check=False)
+    assert r.rc != 0 and "--sign-by" in r.err and not (t.tmp / "dir").exists(), r
+
+
 def test_standalone(t):
     """standalone-sign and standalone-verify: ours and skopeo's accept each other's files, and both notice what is wrong."""
     t.need("skopeo")

@@ -9,10 +9,13 @@
 #include "base/memory.h"
 #include "commands.h"
 #include "copy_flags.h"
+#include "signer.h"
 
 struct options {
-	struct copy_flags copy;
+	struct copy_flags copy; /* first: its rows are in a table of their own */
 	struct registry_flags source, destination;
+	struct signer_flags signer;
+	const char *source_blobs, *destination_blobs;
 	const char *digest_file, *auth_file, *signature_policy;
 	char **additional_tags;
 	bool tls_verify, quiet, insecure_policy;
@@ -33,10 +36,43 @@ static void sides(const struct options *o, struct registry_flags *source, struct
 	}
 }
 
+#define REGISTRY_PREFIX "docker://"
+
+/* What was copied, by its digest: the tag may mean something else by now. */
+static struct err *sign(const struct options *f, const char *destination, const struct trust_signer *signer,
+			const struct transport_options *to, bool all, const struct digest *digest)
+{
+	_cleanup_reference_ struct reference r = REFERENCE_NONE;
+	_cleanup_strv_ char **signed_digests = NULL;
+	struct progress quiet = {0};
+	struct sign_options o = {.signer = *signer,
+				 .username = to->username,
+				 .password = to->password,
+				 .insecure = to->insecure,
+				 .ca_file = to->ca_file,
+				 .cert_dir = to->cert_dir,
+				 .auth_file = to->auth_file,
+				 .no_credentials = to->no_credentials,
+				 .all = all,
+				 .progress = &quiet};
+
+	TRY(reference_parse(destination + strlen(REGISTRY_PREFIX), &r));
+	_cleanup_free_ char *name = reference_string(&r);
+	if (!o.signer.identity)
+		o.signer.identity = name;
+	r.digest = *digest;
+	TRY_WRAP(image_sign(&r, &o, &signed_digests), "it was copied, but could not be signed");
+	return NULL;
+}
+
 static struct err *copy(struct invocation *in, const struct options *f, const struct copy_options *o)
 {
 	struct copy_options options = *o;
+	_cleanup_free_ char *passphrase = NULL;
+	struct trust_signer signer = {0};
 	struct copy_result result;
+
+	TRY(signer_from_flags(&f->signer, &signer, &passphrase));
 	_cleanup_progress_display_ struct progress_display *display =
 		progress_display_new(STDOUT_FILENO, PROGRESS_COPY, f->quiet, NULL);
 
@@ -48,6 +84,9 @@ static struct err *copy(struct invocation *in, const struct options *f, const st
 	interrupt_restore();
 	progress_display_finish(display);
 	TRY(e);
+	if (trust_signer_is_set(&signer))
+		TRY(sign(f, in->args[1], &signer, &o->destination, o->platforms != COPY_SYSTEM,
+			 &result.digest));
 	if (f->digest_file)
 		TRY(file_replace_at(AT_FDCWD, f->digest_file, result.digest.s, strlen(result.digest.s), 0644,
 				    FILE_DURABLE));
@@ -62,6 +101,9 @@ static struct err *run(struct invocation *in, int *ret_status)
 	_cleanup_(copy_request_release) struct copy_request request = {0};
 	struct copy_options *o = &request.options;
 
+	if ((f->signer.sign_by || f->signer.sigstore_key) && !str_starts(in->args[1], REGISTRY_PREFIX))
+		return usage_error(
+			in, "--sign-by: only what is copied into a registry (docker://) can be signed");
 	TRY(copy_flags_request(in, &f->copy, &request));
 	sides(f, &source, &destination);
 	unsigned retries = o->source.retries;
@@ -70,6 +112,8 @@ static struct err *run(struct invocation *in, int *ret_status)
 	o->source.retries = retries;
 	o->source.signature_policy = f->signature_policy;
 	o->source.insecure_policy = f->insecure_policy;
+	o->source.shared_blobs = f->source_blobs;
+	o->destination.shared_blobs = f->destination_blobs;
 	if (copy_needs_store(in->args[0]) || copy_needs_store(in->args[1])) {
 		struct store *s;
 		TRY(cli_store(&s));
@@ -92,6 +136,11 @@ static const struct flag flags[] = {
 	{FLAG_BOOL_FIELD(struct options, quiet), .name = "quiet", .letter = 'q', .help = "Say nothing"},
 	{FLAG_BOOL_FIELD(struct options, tls_verify), .name = "tls-verify",
 	 .help = "Require HTTPS with a valid certificate of both sides"},
+	{FLAG_STRING_FIELD(struct options, source_blobs), .name = "src-shared-blob-dir",
+	 .metavar = "directory", .help = "Where an oci: source has its blobs", .values = "@dir"},
+	{FLAG_STRING_FIELD(struct options, destination_blobs), .name = "dest-shared-blob-dir",
+	 .metavar = "directory", .help = "Where an oci: destination gets its blobs", .values = "@dir"},
+	SIGNER_FLAGS(struct options),
 	REGISTRY_FLAGS(struct options, source, "src-"),
 	REGISTRY_FLAGS(struct options, destination, "dest-"),
 	{0},

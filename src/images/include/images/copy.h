@@ -15,6 +15,7 @@ struct transport_options {
 	bool insecure;                   /* plain HTTP or unverified TLS */
 	const char *ca_file, *cert_dir;  /* cert_dir: *.crt, *.cert, *.key */
 	const char *daemon_host;         /* "unix:///run/docker.sock"; NULL: $DOCKER_HOST or that */
+	const char *shared_blobs;        /* oci: directory of the blobs, ALG/HEX; NULL: the layout's own */
 	bool deletes;                    /* a registry is asked for the right to delete */
 	unsigned retries;                /* of a whole operation that failed for the network's sake */
 	const struct progress *progress; /* may be NULL */

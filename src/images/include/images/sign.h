@@ -38,9 +38,10 @@ _must_check_ struct err *sigstore_key_generate(const char *passphrase, char **re
 
 struct sign_options {
 	struct trust_signer signer;
-	const char *username, *password; /* NULL: from the credential files */
-	bool insecure;                   /* as pull's */
-	const char *ca_file;
+	const char *username, *password;            /* NULL: from the credential files */
+	bool insecure;                              /* as pull's */
+	const char *ca_file, *cert_dir, *auth_file; /* as pull's */
+	bool no_credentials;                        /* not even from files */
 	const char *directory; /* GPG signatures go below this directory; NULL: where registries.d says */
 	bool all;              /* all platforms of an index, not only ours */
 	const struct progress *progress; /* may be NULL */
