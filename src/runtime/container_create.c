@@ -23,6 +23,7 @@
 #include "base/process.h"
 #include "base/timestamp.h"
 #include "container_private.h"
+#include "devices.h"
 #include "hooks.h"
 #include "init.h"
 #include "mounts.h"
@@ -49,7 +50,8 @@ struct create {
 	int proc_fd, bundle_fd, root_tree;
 	int sync[2], gate; /* sync[0] is ours */
 	int *sources;
-	int resctrl; /* the resctrl file system, with linux.intelRdt */
+	int device_tree; /* devices_prepare */
+	int resctrl;     /* the resctrl file system, with linux.intelRdt */
 	bool made_dir, made_cgroup, made_rdt;
 	bool child_opens; /* we may not bind: the root and the sources of binds are opened by the child */
 	bool own_maps;    /* rootless_adapt made the id mappings */
@@ -59,11 +61,12 @@ struct create {
 static void close_childs(struct create *x)
 {
 	size_t n_sources = x->sources ? x->spec->n_mounts : 0, n = 0;
-	int **fds = xnew_array(int *, n_sources + 4);
+	int **fds = xnew_array(int *, n_sources + 5);
 	fds[n++] = &x->bundle_fd;
 	fds[n++] = &x->root_tree;
 	fds[n++] = &x->sync[1];
 	fds[n++] = &x->gate;
+	fds[n++] = &x->device_tree;
 	for (size_t i = 0; i < n_sources; i++)
 		fds[n++] = &x->sources[i];
 	fd_close_all(fds, n);
@@ -174,6 +177,11 @@ static struct err *open_root(struct create *x)
 	return NULL;
 }
 
+static bool new_userns(const struct spec *s)
+{
+	return s->ns[SPEC_NS_USER].present && !s->ns[SPEC_NS_USER].path;
+}
+
 static struct err *open_sources(struct create *x)
 {
 	TRY(open_root(x));
@@ -181,6 +189,8 @@ static struct err *open_sources(struct create *x)
 		return NULL;
 	if (x->spec->n_mounts)
 		x->sources = xnew_array(int, x->spec->n_mounts);
+	if (new_userns(x->spec))
+		TRY(devices_prepare(x->spec, &x->device_tree));
 	return mounts_open_sources(x->spec, x->bundle_fd, x->proc_fd, x->sources);
 }
 
@@ -320,11 +330,6 @@ static uint64_t clone_flags(const struct spec *s)
 	return flags;
 }
 
-static bool new_userns(const struct spec *s)
-{
-	return s->ns[SPEC_NS_USER].present && !s->ns[SPEC_NS_USER].path;
-}
-
 static struct err *clone_child(struct create *x)
 {
 	const struct rt_create *r = x->request;
@@ -348,6 +353,7 @@ static struct err *clone_child(struct create *x)
 		.root_tree = x->root_tree,
 		.root_path = x->c->rootfs,
 		.sources = x->sources,
+		.device_tree = x->device_tree,
 		.cgroup = x->c->cgroup,
 		.cloned_into_cgroup = cgroup_fd >= 0,
 		.moved_into_cgroup = r->systemd_cgroup,
@@ -519,6 +525,7 @@ struct err *rt_container_create(const struct rt_create *r, struct rt_container *
 		.proc_fd = -1,
 		.bundle_fd = -1,
 		.root_tree = -1,
+		.device_tree = -1,
 		.sync = {-1, -1},
 		.gate = -1,
 		.resctrl = -1,

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <stdio.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -34,12 +35,13 @@ static mode_t type_mode(char type)
 	return type == 'b' ? S_IFBLK : type == 'p' ? S_IFIFO : S_IFCHR;
 }
 
-/* The host's node of the same name and numbers, bound on an empty file. */
-static struct err *bind_device(const struct spec_device *d, int parent, const char *name)
+/* The node at `path`, of the same numbers, bound on an empty file: the host's of that name, or one that our parent made. */
+static struct err *bind_device(const struct spec_device *d, int dirfd, const char *path, int parent,
+			       const char *name)
 {
 	_cleanup_fd_ int host = -1, target = -1;
 	struct stat st;
-	TRY(mount_clone(AT_FDCWD, d->path, 0, &host));
+	TRY(mount_clone(dirfd, path, 0, &host));
 	if (fstat(host, &st) < 0 || (st.st_mode & S_IFMT) != type_mode(d->type) ||
 	    st.st_rdev != makedev(d->major, d->minor))
 		return err_new(ERR_PERMISSION, "%s: may not be made here, and the host's is another device",
@@ -85,7 +87,7 @@ static struct err *make_in(const struct spec_device *d, int parent, const char *
 	if (mknodat(parent, name, mode, rdev) < 0) {
 		struct stat st;
 		if (errno == EPERM && d->type != 'p')
-			return bind_device(d, parent, name);
+			return bind_device(d, AT_FDCWD, d->path, parent, name);
 		if (errno != EEXIST || fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			return err_errno(errno, "cannot make %s", d->path);
 		bool same = is_device(&st, d, rdev);
@@ -100,11 +102,16 @@ static struct err *make_in(const struct spec_device *d, int parent, const char *
 	return d->uid || d->gid ? set_mode_and_owner(d, parent, name, rdev) : NULL;
 }
 
-static struct err *make_listed(const struct spec_device *d, const struct inroot *root)
+static struct err *make_listed(const struct spec *s, size_t i, const struct inroot *root, int tree)
 {
+	const struct spec_device *d = &s->devices[i];
 	_cleanup_fd_ int parent = -1;
 	_cleanup_free_ char *name = NULL;
+	char node[24];
 	TRY(mount_make_parent(root, d->path, &parent, &name));
+	snprintf(node, sizeof(node), "%zu", i);
+	if (tree >= 0 && faccessat(tree, node, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return bind_device(d, tree, node, parent, name);
 	return make_in(d, parent, name, false);
 }
 
@@ -140,7 +147,68 @@ static bool dev_is_bound(const struct spec *s)
 	return false;
 }
 
-struct err *devices_make(const struct spec *s, const struct inroot *root, int new_dev)
+/* -- nodes that only our parent may make -------------------------------------------------------------------- */
+
+/* The id outside of the new user namespace; false: it is not mapped. */
+static bool outside_id(const struct spec_id_map *maps, size_t n, uint32_t id, uint32_t *ret)
+{
+	for (size_t i = 0; i < n; i++)
+		if (id >= maps[i].container_id && id - maps[i].container_id < maps[i].size) {
+			*ret = maps[i].host_id + (id - maps[i].container_id);
+			return true;
+		}
+	return false;
+}
+
+static struct err *prepare_one(const struct spec *s, size_t i, int tree)
+{
+	const struct spec_device *d = &s->devices[i];
+	uint32_t uid = 0, gid = 0;
+	char node[24];
+	if (!outside_id(s->maps.uid, s->maps.n_uid, d->uid, &uid) ||
+	    !outside_id(s->maps.gid, s->maps.n_gid, d->gid, &gid))
+		return NULL; /* it cannot be owned so: then the host's node, as it is, is bound */
+	snprintf(node, sizeof(node), "%zu", i);
+	if (mknodat(tree, node, type_mode(d->type) | d->mode, makedev(d->major, d->minor)) < 0)
+		return errno == EPERM ? NULL : err_errno(errno, "cannot make %s", d->path);
+	/* Nobody but us sees the tree. The mode again: our caller's umask took from it. */
+	if (fchownat(tree, node, uid, gid, AT_SYMLINK_NOFOLLOW) < 0 || fchmodat(tree, node, d->mode, 0) < 0)
+		return err_errno(errno, "cannot set owner and mode of %s", d->path);
+	return NULL;
+}
+
+struct err *devices_prepare(const struct spec *s, int *ret_tree)
+{
+	_cleanup_fd_ int tree = -1;
+	char *options[] = {(char *)"mode=755", NULL}; /* the child is root of another user namespace */
+	if (!s->n_devices || !s->maps.n_uid || dev_is_bound(s))
+		return NULL;
+	TRY(mount_new("tmpfs", "devices", options, 0, &tree));
+	for (size_t i = 0; i < s->n_devices; i++)
+		if (s->devices[i].type != 'p')
+			TRY_WRAP(prepare_one(s, i, tree), "linux.devices[%zu]", i);
+	*ret_tree = TAKE_FD(tree);
+	return NULL;
+}
+
+/* Only mounts of our own namespace can be cloned: the tree is stacked over the root as long as it is needed. */
+static struct err *leave_tree(int tree)
+{
+	if (fchdir(tree) < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
+		return err_errno(errno, "cannot take the prepared devices off");
+	return NULL;
+}
+
+static struct err *make_all_listed(const struct spec *s, const struct inroot *root, int tree)
+{
+	if (tree >= 0)
+		TRY(mount_attach(tree, root->fd, "the prepared devices"));
+	for (size_t i = 0; i < s->n_devices; i++)
+		TRY_WRAP(make_listed(s, i, root, tree), "linux.devices[%zu]", i);
+	return tree < 0 ? NULL : leave_tree(tree);
+}
+
+struct err *devices_make(const struct spec *s, const struct inroot *root, int new_dev, int tree)
 {
 	_cleanup_fd_ int opened = -1;
 	if (dev_is_bound(s))
@@ -152,8 +220,7 @@ struct err *devices_make(const struct spec *s, const struct inroot *root, int ne
 		if (!is_listed(s, default_devices[i].path))
 			TRY(make_in(&default_devices[i], dev, default_devices[i].path + strlen("/dev/"),
 				    true));
-	for (size_t i = 0; i < s->n_devices; i++)
-		TRY_WRAP(make_listed(&s->devices[i], root), "linux.devices[%zu]", i);
+	TRY(make_all_listed(s, root, tree));
 	return make_links(dev);
 }
 

@@ -250,7 +250,7 @@ static struct err *make_root(const struct init *in, const struct inroot *root)
 	TRY(rootfs_attach(s, root->fd));
 	mode_t old = umask(0);
 	TRY(mounts_make(&mounts));
-	TRY(devices_make(s, root, kernel.dev));
+	TRY(devices_make(s, root, kernel.dev, in->device_tree));
 	umask(old);
 	if (s->hooks.n[SPEC_HOOK_PRESTART] || s->hooks.n[SPEC_HOOK_CREATE_RUNTIME]) {
 		TRY(sync_send(in->sync, SYNC_HOOKS));

@@ -30,6 +30,7 @@ struct init {
 	int root_tree;            /* detached mount of the root; -1: the child makes it of root_path */
 	const char *root_path;    /* on the host */
 	const int *sources;       /* mounts_open_sources */
+	int device_tree;          /* devices_prepare, or -1 */
 	struct rt_cgroup *cgroup; /* NULL: none */
 	bool cloned_into_cgroup, moved_into_cgroup;
 	const struct rt_seccomp *seccomp; /* NULL: none */

@@ -67,6 +67,23 @@ def test_device_with_a_slash(t):
     assert stat.S_ISCHR((bundle / "rootfs/mnt2/node").stat().st_mode)
 
 
+def test_device_in_a_user_namespace(t):
+    """root's container with a user namespace gets devices that the host has not, with owner and mode; an owner that is not mapped is the host's"""
+    def edit(spec):
+        spec["linux"]["namespaces"].append({"type": "user"})
+        spec["linux"].update(uidMappings=[{"containerID": 0, "hostID": 3000, "size": 100}], gidMappings=[{"containerID": 0, "hostID": 4000, "size": 100}])
+        device = {"type": "c", "major": 1, "minor": 5}
+        spec["linux"]["devices"] = [{"path": "/dev/mine", "fileMode": 0o157, "uid": 10, "gid": 11, **device}, {"path": "/dev/zero", "uid": 5000, **device}]
+        spec["linux"]["resources"] = {}
+    bundle = t.bundle(args=["sh", "-c", "stat -c '%a %u:%g %t:%T' /dev/mine; head -c 3 /dev/mine | wc -c; head -c 2 /dev/zero | wc -c; "
+                                        "grep -c ' - tmpfs devices ' /proc/self/mountinfo"], edit=edit)
+    os.chown(bundle / "rootfs", 3000, 4000)
+    for path in [bundle / "rootfs", *(bundle / "rootfs").rglob("*")]:
+        os.chown(path, 3000, 4000, follow_symlinks=False)
+    result = t.runtime("run", "-b", bundle, t.id(), check=False)
+    assert result.out.split() == ["157", "10:11", "1:5", "3", "2", "1"], result
+
+
 def test_bundle_keeps_its_name(t):
     """hooks and state name the bundle as the caller does, through its symlink"""
     link = t.tmp / "link"

@@ -3,6 +3,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 from user_fixture import LIBC, SUBIDS, UID, User
