@@ -244,20 +244,6 @@ static struct err *swap_filters(int cgroup_fd, int prog_fd)
 	return NULL;
 }
 
-bool cg_in_user_namespace(void)
-{
-	_cleanup_free_ char *map = NULL;
-	size_t size;
-	unsigned inside, outside, count;
-
-	struct err *e = file_read("/proc/self/uid_map", 65536, &map, &size);
-	if (e) {
-		err_free(e);
-		return false;
-	}
-	return sscanf(map, "%u %u %u", &inside, &outside, &count) == 3 && count != UINT32_MAX;
-}
-
 struct err *cg_devices_bpf_apply(int cgroup_fd, const struct cg_device_rule *rules, size_t n)
 {
 	_cleanup_free_ struct bpf_insn *insns = NULL;
@@ -270,11 +256,6 @@ struct err *cg_devices_bpf_apply(int cgroup_fd, const struct cg_device_rule *rul
 		e = swap_filters(cgroup_fd, prog_fd);
 	/* A kernel without filters has none that would have to go. */
 	if (e && n_insns == 0 && (e->errnum == EINVAL || e->errnum == ENOSYS)) {
-		err_free(e);
-		return NULL;
-	}
-	/* In a user namespace nobody can make device nodes, so a filter is neither possible nor needed there. */
-	if (e && (e->errnum == EPERM || e->errnum == EACCES) && cg_in_user_namespace()) {
 		err_free(e);
 		return NULL;
 	}

@@ -114,8 +114,6 @@ char *cg_entered(const struct rt_cgroup *cg, int i);
  * the kernel refuses of these the container has not. */
 _must_check_ struct err *cg_delegate_make(const struct rt_cgroup *cg);
 void cg_delegate_enable(const struct rt_cgroup *cg);
-/* True when our ids are not the host's. */
-bool cg_in_user_namespace(void);
 /* cgroup_rootless.c: hierarchies that an unprivileged caller may not use are left out, the reason goes to cg->denied. False when the
  * caller has all rights. */
 bool cg_may_go_without(enum rt_rootless rootless);

@@ -160,7 +160,8 @@ struct err *cg_unit_from_json(const struct json_cursor *group, struct cg_unit **
 /* Whose systemd: in a user namespace root may be an ordinary user, or the root of a container that has a systemd. */
 static bool users_systemd(void)
 {
-	return geteuid() != 0 || (cg_in_user_namespace() && access("/run/systemd/private", W_OK) < 0);
+	return geteuid() != 0 ||
+	       (cg_may_go_without(RT_ROOTLESS_AUTO) && access("/run/systemd/private", W_OK) < 0);
 }
 
 /* crun's annotation: the container's group is one below the unit's. */

@@ -542,7 +542,8 @@ static struct err *apply_devices(const struct rt_cgroup *cg, const struct cg_res
 	memcpy(rules + n, defaults, n_defaults * sizeof(*rules));
 	struct err *e = cg_devices_bpf_apply(cg->v2_fd, rules, n + n_defaults);
 	/* Nodes of devices cannot be made in a user namespace, so there is nothing to protect that is not bound on purpose. */
-	if (e && e->kind == ERR_PERMISSION && cg_may_go_without(r->rootless)) {
+	if (e && e->kind == ERR_PERMISSION &&
+	    (r->rootless == RT_ROOTLESS_TRUE || cg_may_go_without(RT_ROOTLESS_AUTO))) {
 		err_free(e);
 		return NULL;
 	}

@@ -194,3 +194,22 @@ def test_runc_words(t):
     t.runtime("spec", "-b", t.tmp)
     namespaces = [n["type"] for n in json.loads((t.tmp / "config.json").read_text())["linux"]["namespaces"]]
     assert ("cgroup" in namespaces) == (t.cgroup_mode() == "v2"), namespaces
+
+
+def test_unified_words(t):
+    """crun's words for keys of linux.resources.unified that cannot be: of no controller, of no form, of no file"""
+    rootfs = t.busybox_rootfs()
+    for key, words in (("NOT-A-VALID-KEY", "the specified key has not the form CONTROLLER.VALUE `NOT-A-VALID-KEY`"),
+                       ("foo.bar", "the requested cgroup controller `foo` is not available"), ("memory.DOESNTEXIST", "no such file or directory")):
+        if t.cgroup_mode() != "v2" and "." in key:
+            continue
+        result = run(t, edit=lambda s: s["linux"].update(resources={"unified": {key: "1"}}), rootfs=rootfs, check=False)
+        assert result.rc == 1 and words in result.err, (key, result)
+
+
+# None of these depends on the version of the control groups: the emulated machine is spared them.
+for test in (test_words, test_mount_over_the_root, test_poststop_after_a_failed_create, test_bundle_keeps_its_name, test_listen_fds_that_are_not_there,
+             test_dangling_target, test_device_with_a_slash, test_listener_without_a_rule, test_missing_cwd_of_a_readonly_root,
+             test_user_namespace_without_mappings, test_start_container_hook_environment):
+    test.vm = False
+del test
