@@ -94,7 +94,7 @@ def test_cp_stopped(t):
 
 
 def test_cp_hostile_container(t):
-    """A container that swaps a directory for links to this machine's files neither gets a file written there nor shows one."""
+    """CVE-2018-15664: a container that swaps a directory for links to this machine's files neither gets a file there nor shows one."""
     outside = os.path.join(t.tmp, "outside")
     os.mkdir(outside)
     with open(os.path.join(outside, "f"), "w") as f:
