@@ -19,6 +19,7 @@
 #include "restart_policy.h"
 #include "secret.h"
 #include "security.h"
+#include "userns.h"
 
 #define NAME_ATTEMPTS 50
 
@@ -193,13 +194,15 @@ static struct err *check_modes(const struct container_spec *s)
 				 *const ipc[] = {"private", "host", "none", "shareable", NULL},
 				 *const uts[] = {"host", "private", NULL},
 				 *const cgroupns[] = {"private", "host", NULL},
-				 *const userns[] = {"host", NULL};
+				 *const userns[] = {"host", "auto", "private", NULL};
 
 	TRY(check_mode(s->pid_mode, "--pid", pid, true));
 	TRY(check_mode(s->ipc_mode, "--ipc", ipc, true));
 	TRY(check_mode(s->uts_mode, "--uts", uts, true));
 	TRY(check_mode(s->cgroupns_mode, "--cgroupns", cgroupns, false));
-	TRY(check_mode(s->userns_mode, "--userns", userns, true));
+	if (!str_starts(s->userns_mode ? s->userns_mode : "", "auto") &&
+	    !str_starts(s->userns_mode ? s->userns_mode : "", "keep-id"))
+		TRY(check_mode(s->userns_mode, "--userns", userns, true));
 	if (s->hostname && (strlen(s->hostname) > 63 || strpbrk(s->hostname, " \t\n/")))
 		return err_new(ERR_INVALID,
 			       "invalid hostname \"%.80s\": at most 63 characters without blanks and slashes",
@@ -409,6 +412,7 @@ struct err *container_create(struct engine *e, const struct container_spec *s, c
 		TRY_WRAP(merge_image(image, c->spec), "cannot use the configuration of image \"%s\"",
 			 s->image);
 	unset_variables(c->spec, s);
+	TRY(userns_check(c->spec, warnings));
 	TRY(secrets_check(e, c->spec));
 	char *runtime;
 	TRY(oci_runtime_find(c->spec->runtime, &runtime));

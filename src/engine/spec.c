@@ -12,6 +12,7 @@
 #include "namespace_join.h"
 #include "runtime/cgroup.h"
 #include "security.h"
+#include "userns.h"
 
 /* What is hidden from unprivileged containers, as docker hides it. */
 static char *const masked_paths[] = {(char *)"/proc/asound",
@@ -72,20 +73,25 @@ static struct json *namespaces(const struct spec_input *in)
 	}
 	if (spec_private_cgroupns(s))
 		add_namespace(list, "cgroup", NULL);
+	_cleanup_free_ char *userns = in->fds ? start_fds_path(in->fds, START_USERNS) : NULL;
+	if (userns || userns_wanted(s))
+		add_namespace(list, "user", userns);
 	return list;
 }
 
-static struct json *sysctls(const struct container_spec *s)
+static struct json *sysctls(const struct spec_input *in)
 {
+	const struct container_spec *s = in->c->spec;
 	struct json *o = json_new_object();
 	bool own_network =
 		!str_eq(s->network, "host") && !str_starts(s->network ? s->network : "", "container:");
 
 	/* Inside its own network namespace a container may bind low ports and ping, whoever it runs as. */
-	if (own_network) {
+	if (own_network && !(in->netns && userns_wanted(s))) { /* else netns_open_to_users did that */
 		json_set_string(o, "net.ipv4.ip_unprivileged_port_start", "0");
 		/* Both ends must be ids that are mapped: in a user's own namespace that is certain of 0 only. */
-		json_set_string(o, "net.ipv4.ping_group_range", user_is_root() ? "0 2147483647" : "0 0");
+		json_set_string(o, "net.ipv4.ping_group_range",
+				user_is_root() && !userns_wanted(s) ? "0 2147483647" : "0 0");
 	}
 	STRV_FOREACH (p, s->sysctls) {
 		const char *eq = strchr(*p, '=');
@@ -101,10 +107,16 @@ static struct err *linux_section(const struct spec_input *in, char *const *capab
 {
 	const struct container_spec *s = in->c->spec;
 	_cleanup_json_ struct json *o = json_new_object(), *seccomp = NULL;
-	struct json *resources, *devices;
+	struct json *resources, *devices, *mappings;
 
 	json_set(o, "namespaces", namespaces(in));
-	json_set(o, "sysctl", sysctls(s));
+	json_set(o, "sysctl", sysctls(in));
+	if (userns_wanted(s)) {
+		TRY(userns_mappings(s->uid_map, &mappings));
+		json_set(o, "uidMappings", mappings);
+		TRY(userns_mappings(s->gid_map, &mappings));
+		json_set(o, "gidMappings", mappings);
+	}
 	_cleanup_free_ char *path =
 		xasprintf("%s/%s", str_empty(s->cgroup_parent) ? "/havre" : s->cgroup_parent, in->c->id);
 	json_set_string(o, "cgroupsPath", path);

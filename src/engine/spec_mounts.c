@@ -8,6 +8,7 @@
 #include "secret.h"
 #include "spec.h"
 #include "start_fds.h"
+#include "userns.h"
 
 #define SHM_DEFAULT (64 << 20)
 
@@ -232,6 +233,13 @@ static struct err *add_volume(const struct spec_input *in, struct json *list, co
 	if (!strv_contains(m->options, "nocopy"))
 		TRY_WRAP(volume_copy_up(path, in->rootfs, m->target),
 			 "cannot fill volume %s from the image's %s", m->source, m->target);
+	if (userns_wanted(in->c->spec)) { /* its files have the container's ids on the disk */
+		struct container_mount mapped = *m;
+		_cleanup_strv_ char **words = strv_dup(m->options);
+		strv_push(&words, "idmap");
+		mapped.options = words;
+		return m->subpath ? add_subpath(in, list, &mapped, path) : add_bind(list, &mapped, path);
+	}
 	return m->subpath ? add_subpath(in, list, m, path) : add_bind(list, m, path);
 }
 

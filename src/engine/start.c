@@ -20,6 +20,7 @@
 #include "private.h"
 #include "restart_policy.h"
 #include "spec.h"
+#include "userns.h"
 
 #define RESOLV_MAX (64u << 10)
 #define GONE_TIMEOUT_MS 10000
@@ -278,6 +279,8 @@ struct err *container_mount_root(struct engine *e, struct store *store, const st
 {
 	if (container_mounted(e, c, NULL))
 		return container_mount_clone(e, c, ret_fd);
+	if (userns_wanted(c->spec))
+		return userns_mount_snapshot(e, c, c->spec->auto_remove ? SNAPSHOT_VOLATILE : 0, ret_fd);
 	if (!c->spec->rootfs)
 		return snapshot_mount_fd(store, c->id, flags, ret_fd);
 	int fd = open_tree(AT_FDCWD, c->spec->rootfs, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);

@@ -8,6 +8,7 @@
 #include "network/join.h"
 #include "pod.h"
 #include "private.h"
+#include "userns.h"
 
 static const char *const schema[] = {
 	"CREATE TABLE containers ("
@@ -138,13 +139,18 @@ static struct err *from_row(struct engine *e, struct db_stmt *row, struct contai
 struct err *container_insert(struct engine *e, struct container *c)
 {
 	struct db *db;
-	_cleanup_json_ struct json *doc = container_spec_to_json(c->spec);
-	_cleanup_free_ char *text = json_print(doc, JSON_COMPACT);
+	_cleanup_json_ struct json *doc = NULL;
+	_cleanup_free_ char *text = NULL;
 
 	TRY(engine_db(e, &db));
 	TRY(db_begin(db));
-	struct err *error = db_run(db, NULL, "INSERT INTO containers (" COLUMNS ") VALUES (?,?,?,?,?,?)",
-				   "ssisss", c->id, c->name, c->created_ns, c->image.s, c->image_name, text);
+	struct err *error = userns_allocate(e, c);
+	if (!error) {
+		doc = container_spec_to_json(c->spec);
+		text = json_print(doc, JSON_COMPACT);
+		error = db_run(db, NULL, "INSERT INTO containers (" COLUMNS ") VALUES (?,?,?,?,?,?)",
+			       "ssisss", c->id, c->name, c->created_ns, c->image.s, c->image_name, text);
+	}
 	if (!error)
 		error = network_insert_endpoints(e, c);
 	/* A container that removes itself does not outlive a crash of the machine: no wait for the disk. */

@@ -10,6 +10,7 @@
 #include "namespace_join.h"
 #include "pasta.h"
 #include "undo.h"
+#include "userns.h"
 
 #define RESOLV_MAX (64u << 10)
 
@@ -351,6 +352,8 @@ static struct err *connect_all(struct engine *e, const struct container *c, stru
 	gateway6 = gateway_endpoint(&r->endpoints, true);
 	bool ipv6 = r->endpoints.items[0].ip6.family != 0;
 	TRY(netns_make(ipv6, &r->netns, &sock));
+	if (userns_wanted(c->spec))
+		TRY(netns_open_to_users(r->netns));
 	TRY(network_conf_write(e, c, &r->endpoints)); /* from here on network_undo knows what to do */
 	for (size_t i = 0; i < r->endpoints.n; i++) {
 		const struct endpoint *ep = &r->endpoints.items[i];

@@ -125,6 +125,24 @@ struct err *netns_default_ipv6(int netns, bool on)
 	return enter(here);
 }
 
+struct err *netns_open_to_users(int netns)
+{
+	static const char *const files[] = {"/proc/sys/net/ipv4/ip_unprivileged_port_start",
+					    "/proc/sys/net/ipv4/ping_group_range"};
+	static const char *const values[] = {"0", "0 2147483647"};
+	_cleanup_fd_ int here = -1;
+
+	TRY(open_own(&here));
+	TRY(enter(netns));
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		_cleanup_fd_ int fd = open(files[i], O_WRONLY | O_CLOEXEC);
+		(void)!write(
+			fd, values[i],
+			strlen(values[i])); /* without them low ports and ping are for those with capabilities */
+	}
+	return enter(here);
+}
+
 struct err *netns_socket(int netns, int family, int type, int protocol, int *ret_fd)
 {
 	struct socket_wish wish = {netns, family, type, protocol};

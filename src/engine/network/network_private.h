@@ -71,6 +71,8 @@ _must_check_ struct err *bridge_remove(const struct network *n);
 /* For those who could not return from it (an ordinary user's root). */
 _must_check_ struct err *netns_make_apart(int *ret_netns);
 _must_check_ struct err *netns_make(bool ipv6, int *ret_netns, int *ret_sock);
+/* Low ports and ping for everybody in it: for a container whose user namespace has no rights over it. */
+_must_check_ struct err *netns_open_to_users(int netns);
 _must_check_ struct err *netns_default_ipv6(int netns, bool on);
 /* A socket made inside a namespace. */
 _must_check_ struct err *netns_socket(int netns, int family, int type, int protocol, int *ret_fd);

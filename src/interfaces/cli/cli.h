@@ -69,6 +69,8 @@ struct create_options {
 	bool oom_kill_disable;
 	const char *timezone, *umask, *pod, *gpus;
 	char **unset_env, **secrets;
+	const char *subuid_name, *subgid_name;
+	char **uid_map, **gid_map;
 	bool rootfs, replace, unset_env_all;
 	const char *health_cmd, *health_interval, *health_timeout, *health_start_period,
 		*health_start_interval;

@@ -114,6 +114,10 @@ struct err *create_fill_more(const struct create_options *o, struct container_sp
 	s->timezone = xstrdup_null(o->timezone);
 	s->gpus = xstrdup_null(o->gpus);
 	s->runtime = xstrdup_null(o->runtime);
+	s->uid_map = strv_dup(o->uid_map);
+	s->gid_map = strv_dup(o->gid_map);
+	s->subuid_name = xstrdup_null(o->subuid_name);
+	s->subgid_name = xstrdup_null(o->subgid_name);
 	s->pod = xstrdup_null(o->pod);
 	s->umask = xstrdup_null(o->umask);
 	s->unset_env = strv_dup(o->unset_env);

@@ -109,6 +109,8 @@ struct container_spec {
 	int64_t cpu_rt_period_us, cpu_rt_runtime_us;
 	int memory_swappiness; /* plus 1; 0: not given */
 	bool oom_kill_disable;
+	char **uid_map, **gid_map;       /* CONTAINER:HOST:SIZE; of a user namespace of its own */
+	char *subuid_name, *subgid_name; /* whose ranges in /etc/subuid and /etc/subgid become the maps */
 	char *runtime; /* another OCI runtime: its name or path for container_create, its path in the row; NULL: our own */
 	char *pod; /* the pod it is in: its name for container_create, its id in the row (engine/pod.h) */
 	char **pod_share;       /* of a pod's sandbox, and of nothing else: net, ipc, uts, pid */
