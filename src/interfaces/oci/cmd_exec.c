@@ -47,7 +47,7 @@ static const struct flag flags[] = {
 	{FLAG_LIST_FIELD(struct options, cap), .name = "cap", .letter = 'c', .metavar = "CAPABILITY",
 	 .help = "Add a capability"},
 	{FLAG_INT_FIELD(struct options, preserve_fds), .name = "preserve-fds", .metavar = "N", .min = 0,
-	 .max = 65536, .help = "Pass file descriptors 3 to 3+N-1 on to the process"},
+	 .max = 65536, .help = "Pass those of file descriptors 3 to 3+N-1 that are open on to the process"},
 	{FLAG_STRING_FIELD(struct options, cgroup), .name = "cgroup", .metavar = "PATH",
 	 .help = "Run in a sub-cgroup of the container's"},
 	{FLAG_BOOL_FIELD(struct options, ignore_paused), .name = "ignore-paused",

@@ -30,7 +30,7 @@ const struct flag make_flags[] = {
 	{FLAG_BOOL_FIELD(struct make_options, no_subreaper), .name = "no-subreaper",
 	 .help = "Accepted for compatibility: havre is never a subreaper"},
 	{FLAG_INT_FIELD(struct make_options, preserve_fds), .name = "preserve-fds", .metavar = "N", .min = 0,
-	 .max = 65536, .help = "Pass file descriptors 3 to 3+N-1 on to the container"},
+	 .max = 65536, .help = "Pass those of file descriptors 3 to 3+N-1 that are open on to the container"},
 	{0},
 };
 
