@@ -94,7 +94,7 @@ static bool is_due(const struct container *c)
 		return !by_hand;
 	case RESTART_ON_FAILURE:
 	case RESTART_ON_UNHEALTHY:
-		return !by_hand && c->error && str_starts(c->error, "monitor died");
+		return !by_hand && c->exit_code != 0; /* ended by the shutdown, or lost with the power: 137 */
 	default:
 		return false;
 	}

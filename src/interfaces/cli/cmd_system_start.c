@@ -44,7 +44,8 @@ const struct command cmd_system_start = {
 		"Containers with the policy "
 		"always are started, those with unless-stopped unless they were stopped by hand, and those "
 		"with on-failure or "
-		"on-unhealthy when they were running as the machine went down. Names are printed, the oldest "
+		"on-unhealthy when their last end was no success, as that of a shutdown is not. Names are "
+		"printed, the oldest "
 		"container's first.",
 	.max_args = 0,
 	.traits = COMMAND_LOCAL,
