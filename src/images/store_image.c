@@ -389,6 +389,35 @@ struct err *store_tag(struct store *s, const struct image *image, const struct r
 	return e;
 }
 
+static struct err *untag_locked(struct store *s, const struct image *image, const char *name)
+{
+	int64_t n = 0;
+
+	TRY(db_run(s->db, &n, "DELETE FROM names WHERE name=? AND image=?", "ss", name, image->id.s));
+	if (n == 0)
+		return err_new(ERR_NOT_FOUND, "%s is no name of image %.12s", name, digest_hex(&image->id));
+	return store_index_write(s);
+}
+
+struct err *store_untag(struct store *s, const struct image *image, const struct reference *name)
+{
+	_cleanup_free_ char *text = reference_string(name);
+
+	TRY(store_check_writable(s));
+	_cleanup_store_db_ struct store *locked = store_db_lock(s);
+	TRY(db_begin(locked->db));
+	struct err *e = untag_locked(s, image, text);
+	if (!e)
+		e = db_commit(s->db, true);
+	if (e) {
+		db_rollback(s->db);
+	} else {
+		_cleanup_free_ char *shown = reference_familiar(name);
+		store_tell(s, "untag", image->id.s, shown);
+	}
+	return e;
+}
+
 /* -- recording
  * ------------------------------------------------------------------------------------------------ */
 

@@ -36,3 +36,24 @@ def test_image_mount(t):
     assert os.path.isfile(f"{path}/bin/busybox")
     t.havre("image", "unmount", "-a")
     t.havre("rmi", image)
+
+
+def test_podman_words(t):
+    """image exists, untag, tag with several names, rmi --all and save -m do what podman's do."""
+    image = t.busybox_image()
+    assert t.havre("image", "exists", image).rc == 0 and t.havre("image", "exists", "nobody", check=False).rc == 1
+    t.havre("tag", image, "one:1", "two:2")
+    r = t.havre("tag", image, "three:3", "Bad", check=False)
+    assert r.rc == 1 and t.havre("image", "exists", "three:3", check=False).rc == 1, r
+    t.havre("save", "-m", "-o", t.tmp / "both.tar", "one:1", "two:2")
+    t.havre("untag", "one:1", "two:2")
+    assert t.havre("image", "exists", "one:1").rc == 0 and t.havre("image", "exists", "two:2", check=False).rc == 1
+    r = t.havre("untag", image, "two:2", check=False)
+    assert r.rc == 1 and "two:2" in r.err, r
+    key = t.havre("images", "-q").out.split()[0]
+    t.havre("untag", image)
+    assert t.havre("image", "exists", key).rc == 0 and "<none>" in t.havre("images").out
+    t.havre("load", "-q", "-i", t.tmp / "both.tar")
+    t.havre("rmi", "--all")
+    assert t.havre("images", "-q").out == ""
+    assert t.havre("rmi", check=False).rc == 1 and t.havre("rmi", "-a", "x", check=False).rc == 1

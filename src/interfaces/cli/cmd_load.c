@@ -78,6 +78,7 @@ const struct command cmd_load = {
 
 struct save_flags {
 	const char *output, *format;
+	bool several;
 };
 
 struct save_job {
@@ -115,6 +116,9 @@ const struct command cmd_save = {
 		(const struct flag[]){
 			{FLAG_CHOICE_FIELD(struct save_flags, format), .name = "format",
 			 .help = "Form of the archive", .values = "docker-archive oci-archive"},
+			{FLAG_BOOL_FIELD(struct save_flags, several), .name = "multi-image-archive",
+			 .letter = 'm',
+			 .traits = FLAG_HIDDEN}, /* podman's: an archive may always have several */
 			{FLAG_STRING_FIELD(struct save_flags, output), .name = "output", .letter = 'o',
 			 .metavar = "file", .help = "Write to a file, not standard output",
 			 .values = "@file"},

@@ -181,6 +181,7 @@ static struct err *run(struct invocation *in, int *ret_status)
 
 const struct command cmd_search = {
 	.name = "search",
+	.aliases = ALIASES("image search"),
 	.summary = "Search a registry for images",
 	.usage = "[OPTIONS] [HOST/]TERM",
 	.help = "Without a host the search goes to docker.io, or to the registries that registries.conf "

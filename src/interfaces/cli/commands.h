@@ -39,6 +39,7 @@ extern const struct command cmd_config, cmd_context_inspect, cmd_context_ls, cmd
 	cmd_context_use, cmd_node, cmd_plugin, cmd_service, cmd_stack, cmd_swarm, cmd_trust;
 
 /* Mounts of this machine's, and the end of everything. */
+extern const struct command cmd_image_exists, cmd_untag;
 extern const struct command cmd_image_mount, cmd_image_unmount, cmd_mount, cmd_system_reset, cmd_unmount,
 	cmd_unshare, cmd_volume_clone, cmd_volume_exists, cmd_volume_export, cmd_volume_import,
 	cmd_volume_rename;

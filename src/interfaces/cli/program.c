@@ -359,6 +359,8 @@ static const struct command *const commands[] = {
 	&cmd_save,
 	&cmd_import,
 	&cmd_tag,
+	&cmd_untag,
+	&cmd_image_exists,
 	&cmd_rmi,
 	&cmd_events,
 	&cmd_info,

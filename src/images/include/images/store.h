@@ -72,6 +72,9 @@ _must_check_ struct err *store_find(struct store *s, const char *what, struct im
 _must_check_ struct err *store_list(struct store *s, struct image ***ret,
 				    size_t *ret_n); /* newest first; free each and the array */
 _must_check_ struct err *store_tag(struct store *s, const struct image *image, const struct reference *name);
+/* Takes a name from the image, which stays. ERR_NOT_FOUND: it is not one of its names. */
+_must_check_ struct err *store_untag(struct store *s, const struct image *image,
+				     const struct reference *name);
 /* Removes a name; when it was the last one, the image and all content nobody else needs. Reports what happened in docker's
  * words in *ret_lines ("Untagged: …", "Deleted: …"). `what` as store_find. in_use: callback-free; the engine checks before. */
 _must_check_ struct err *store_remove(struct store *s, const char *what, bool force, char ***ret_lines);
