@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* -v, --mount and --tmpfs. */
 #include "base/memory.h"
-#include "cli.h"
+#include "engine/mount_spec.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

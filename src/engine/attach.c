@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The client's end of a monitor's socket, and the pump between it and our own stdio. */
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
@@ -13,6 +14,7 @@
 #include "base/process.h"
 #include "base/timestamp.h"
 #include "detach_keys.h"
+#include "engine/session.h"
 #include "event.h"
 #include "private.h"
 
@@ -23,7 +25,42 @@ struct attach {
 	int exit_code;
 	pid_t monitor; /* our child, or 0 */
 	size_t window; /* how many bytes of input the monitor still takes */
+	pid_t pid;
+	struct detach_keys keys;   /* of a session (engine/session.h) */
+	pthread_mutex_t send_lock; /* frames of several threads stay whole; window is under it, too */
 };
+
+/* Monitors that go on without us. A command ends soon and leaves them to init; a service collects them. */
+static struct {
+	pthread_mutex_t lock;
+	pid_t *pids;
+	size_t n, cap;
+} left = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void leave_monitor(pid_t pid)
+{
+	pthread_mutex_lock(&left.lock);
+	GROW(left.pids, left.n, left.cap);
+	left.pids[left.n++] = pid;
+	pthread_mutex_unlock(&left.lock);
+}
+
+void attach_reap(void)
+{
+	size_t kept = 0;
+
+	pthread_mutex_lock(&left.lock);
+	for (size_t i = 0; i < left.n; i++)
+		if (waitpid(left.pids[i], NULL, WNOHANG) == 0)
+			left.pids[kept++] = left.pids[i];
+	left.n = kept;
+	if (kept == 0) {
+		free(left.pids);
+		left.pids = NULL;
+		left.cap = 0;
+	}
+	pthread_mutex_unlock(&left.lock);
+}
 
 struct attach *attach_new(int fd, bool has_stdin, pid_t monitor)
 {
@@ -33,6 +70,7 @@ struct attach *attach_new(int fd, bool has_stdin, pid_t monitor)
 	a->fd = fd;
 	a->has_stdin = has_stdin;
 	a->window = STREAM_WINDOW;
+	pthread_mutex_init(&a->send_lock, NULL);
 	return a;
 }
 
@@ -46,6 +84,9 @@ void attach_free(struct attach *a)
 	if (a->exited && a->monitor > 0)
 		while (waitpid(a->monitor, NULL, 0) < 0 && errno == EINTR)
 			;
+	else if (a->monitor > 0)
+		leave_monitor(a->monitor);
+	pthread_mutex_destroy(&a->send_lock);
 	stream_parser_release(&a->parser);
 	free(a);
 }
@@ -65,8 +106,10 @@ struct err *attach_wait_started(struct attach *a)
 	struct stream_frame f;
 
 	TRY(stream_receive(a->fd, &a->parser, "the container's monitor", &f));
-	if (f.type == STREAM_STARTED)
+	if (f.type == STREAM_STARTED) {
+		a->pid = (pid_t)stream_u32(&f);
 		return NULL;
+	}
 	if (f.type == STREAM_ERROR)
 		return err_decode(f.data, f.size);
 	return err_new(ERR_INTERNAL, "the monitor answered with frame %d", (int)f.type);
@@ -128,7 +171,7 @@ static struct err *receive_some(struct attach *a, bool *ret_eof)
 	return NULL;
 }
 
-struct err *attach_wait_output(struct attach *a, int timeout_ms, struct strbuf *output, size_t max,
+static struct err *wait_output(struct attach *a, int timeout_ms, int stop, struct strbuf *output, size_t max,
 			       int *ret_code)
 {
 	int64_t until = timestamp_monotonic_ns() + (int64_t)timeout_ms * 1000000;
@@ -151,21 +194,35 @@ struct err *attach_wait_output(struct attach *a, int timeout_ms, struct strbuf *
 			continue;
 		if (eof)
 			return err_new(ERR_UNREACHABLE, "the container's monitor has died");
-		struct pollfd p = {.fd = a->fd, .events = POLLIN};
-		int64_t left = timeout_ms < 0 ? -1 : (until - timestamp_monotonic_ns() + 999999) / 1000000;
-		if (timeout_ms >= 0 && left < 0)
-			left = 0;
-		int n = poll(&p, 1, (int)left);
+		struct pollfd p[2] = {{.fd = a->fd, .events = POLLIN}, {.fd = stop, .events = POLLRDHUP}};
+		int64_t remaining =
+			timeout_ms < 0 ? -1 : (until - timestamp_monotonic_ns() + 999999) / 1000000;
+		if (timeout_ms >= 0 && remaining < 0)
+			remaining = 0;
+		int n = poll(p, 2, (int)remaining);
 		if (n == 0)
 			return err_new(ERR_TIMEOUT, "the container did not end within %d ms", timeout_ms);
+		if (n > 0 && p[1].revents)
+			return err_new(ERR_CANCELLED, "nobody waits any more");
 		if (n > 0)
 			TRY(receive_some(a, &eof));
 	}
 }
 
+struct err *attach_wait_output(struct attach *a, int timeout_ms, struct strbuf *output, size_t max,
+			       int *ret_code)
+{
+	return wait_output(a, timeout_ms, -1, output, max, ret_code);
+}
+
 struct err *attach_wait_exit(struct attach *a, int timeout_ms, int *ret_code)
 {
-	return attach_wait_output(a, timeout_ms, NULL, 0, ret_code);
+	return attach_wait_exit_or(a, timeout_ms, -1, ret_code);
+}
+
+struct err *attach_wait_exit_or(struct attach *a, int timeout_ms, int stop, int *ret_code)
+{
+	return wait_output(a, timeout_ms, stop, NULL, 0, ret_code);
 }
 
 void attach_removed(struct attach *a)
@@ -179,6 +236,115 @@ void attach_removed(struct attach *a)
 		if (n == 0 || (n < 0 && errno != EINTR))
 			break;
 	}
+}
+
+/* -- a session, for whoever has a pump of their own --- */
+
+int attach_socket(const struct attach *a)
+{
+	return a->fd;
+}
+
+pid_t attach_pid(const struct attach *a)
+{
+	return a->pid;
+}
+
+struct err *attach_fill(struct attach *a, bool *ret_eof)
+{
+	return receive_some(a, ret_eof);
+}
+
+static void take_ack(struct attach *a, const struct stream_frame *f)
+{
+	pthread_mutex_lock(&a->send_lock);
+	a->window = MIN((size_t)STREAM_WINDOW, a->window + stream_u32(f));
+	pthread_mutex_unlock(&a->send_lock);
+}
+
+struct err *attach_next(struct attach *a, struct stream_frame *ret, bool *ret_have)
+{
+	TRY(stream_parser_next(&a->parser, ret, ret_have));
+	if (*ret_have && ret->type == STREAM_STDIN_ACK)
+		take_ack(a, ret);
+	else if (*ret_have && ret->type == STREAM_EXIT)
+		note_exit(a, ret);
+	return NULL;
+}
+
+bool attach_ended(const struct attach *a, int *ret_exit_code)
+{
+	if (a->exited)
+		*ret_exit_code = a->exit_code;
+	return a->exited;
+}
+
+size_t attach_room(struct attach *a)
+{
+	if (!a->has_stdin)
+		return 0;
+	pthread_mutex_lock(&a->send_lock);
+	size_t room = a->window > DETACH_KEYS_MAX ? a->window - DETACH_KEYS_MAX : 0;
+	pthread_mutex_unlock(&a->send_lock);
+	return room;
+}
+
+struct err *attach_detach_keys(struct attach *a, const char *keys)
+{
+	return detach_keys_parse(keys, &a->keys);
+}
+
+static struct err *send_frame(struct attach *a, enum stream_frame_type type, const void *data, size_t size)
+{
+	pthread_mutex_lock(&a->send_lock);
+	struct err *e = stream_send(a->fd, type, data, size);
+	if (!e && type == STREAM_STDIN)
+		a->window -= MIN(size, a->window);
+	pthread_mutex_unlock(&a->send_lock);
+	return e;
+}
+
+struct err *attach_input(struct attach *a, const char *data, size_t size, bool *ret_detached)
+{
+	char out[8192 + DETACH_KEYS_MAX];
+
+	while (size > 0 && !*ret_detached) {
+		size_t n = MIN(size, (size_t)8192);
+		size_t pass = detach_keys_filter(&a->keys, data, n, out, ret_detached);
+		if (pass)
+			TRY(send_frame(a, STREAM_STDIN, out, pass));
+		data += n;
+		size -= n;
+	}
+	return NULL;
+}
+
+struct err *attach_input_end(struct attach *a)
+{
+	return send_frame(a, STREAM_STDIN_CLOSE, NULL, 0);
+}
+
+struct err *attach_resize(struct attach *a, unsigned rows, unsigned cols)
+{
+	const unsigned char payload[4] = {(unsigned char)(rows >> 8), (unsigned char)rows,
+					  (unsigned char)(cols >> 8), (unsigned char)cols};
+
+	return send_frame(a, STREAM_RESIZE, payload, sizeof(payload));
+}
+
+struct err *container_resize(struct engine *e, struct container *c, unsigned rows, unsigned cols)
+{
+	_cleanup_(attach_freep) struct attach *a = NULL;
+	char width[16], height[16];
+
+	if (c->status != CONTAINER_RUNNING && c->status != CONTAINER_PAUSED)
+		return err_new(ERR_STATE, "container %s is not running", c->name);
+	TRY_WRAP(attach_connect(c, 0, &a), "cannot resize the terminal of container %s", c->name);
+	TRY(attach_resize(a, rows, cols));
+	snprintf(height, sizeof(height), "%u", rows);
+	snprintf(width, sizeof(width), "%u", cols);
+	event_container(e, c, "resize", "height", height, "width", width, NULL);
+	return NULL;
 }
 
 /* -- the pump --- */

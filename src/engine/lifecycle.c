@@ -9,6 +9,7 @@
 
 #include "base/process.h"
 #include "base/timestamp.h"
+#include "engine/session.h"
 #include "event.h"
 #include "network/join.h"
 #include "oci_runtime.h"
@@ -129,13 +130,15 @@ struct err *container_kill(struct engine *e, struct container *c, int signum)
 /* -- wait --- */
 
 /* Waits until the container changes its record or disappears. The watch was set before the state was looked at. */
-static struct err *wait_for_change(int inotify, int timeout_ms)
+static struct err *wait_for_change(int inotify, int timeout_ms, int stop)
 {
 	char events[4096];
-	struct pollfd p = {.fd = inotify, .events = POLLIN};
+	struct pollfd p[2] = {{.fd = inotify, .events = POLLIN}, {.fd = stop, .events = POLLRDHUP}};
 
-	if (poll(&p, 1, timeout_ms) < 0 && errno != EINTR)
+	if (poll(p, 2, timeout_ms) < 0 && errno != EINTR)
 		return err_errno(errno, "cannot wait for the container");
+	if (p[1].revents)
+		return err_new(ERR_CANCELLED, "nobody waits any more");
 	(void)!read(inotify, events, sizeof(events));
 	return NULL;
 }
@@ -176,16 +179,16 @@ static struct err *look_again(struct engine *e, struct container *c, bool *ret_g
 
 /* Until the end of the current run. ERR_TIMEOUT; anything else that breaks the connection means that it ended, one way or the
  * other: *ret_known then says whether the monitor told the code. */
-static struct err *wait_exit(struct container *c, int timeout_ms, bool *ret_known, int *ret_code)
+static struct err *wait_exit(struct container *c, int timeout_ms, int stop, bool *ret_known, int *ret_code)
 {
 	struct attach *a = NULL;
 	struct err *error = attach_connect(c, 0, &a);
 
 	if (!error)
-		error = attach_wait_exit(a, timeout_ms, ret_code);
+		error = attach_wait_exit_or(a, timeout_ms, stop, ret_code);
 	attach_free(a);
 	*ret_known = !error;
-	if (error && error->kind != ERR_TIMEOUT) {
+	if (error && error->kind != ERR_TIMEOUT && error->kind != ERR_CANCELLED) {
 		err_free(error);
 		error = NULL;
 	}
@@ -198,6 +201,12 @@ static bool may_restart(const struct container *c)
 }
 
 struct err *container_wait(struct engine *e, struct container *c, enum wait_condition cond, int *ret_code)
+{
+	return container_wait_or(e, c, cond, -1, ret_code);
+}
+
+struct err *container_wait_or(struct engine *e, struct container *c, enum wait_condition cond, int stop,
+			      int *ret_code)
 {
 	_cleanup_fd_ int inotify = -1;
 	int code = c->exit_code;
@@ -216,16 +225,16 @@ struct err *container_wait(struct engine *e, struct container *c, enum wait_cond
 			break;
 		if (is_up(c)) {
 			bool known;
-			TRY(wait_exit(c, -1, &known, &code));
+			TRY(wait_exit(c, -1, stop, &known, &code));
 			/* The record was written before that; the container may be removed by now. */
 			if (known && cond != WAIT_REMOVED && !(cond == WAIT_NOT_RUNNING && may_restart(c)))
 				break;
 			/* Nobody answers: the record changes, or the lock gets free, in a moment. */
 			if (!known || may_restart(c))
-				TRY(wait_for_change(inotify, 20));
+				TRY(wait_for_change(inotify, 20, stop));
 			continue;
 		}
-		TRY(wait_for_change(inotify, -1));
+		TRY(wait_for_change(inotify, -1, stop));
 	}
 	*ret_code = code;
 	return NULL;
@@ -271,7 +280,7 @@ struct err *container_kill_and_wait(struct engine *e, struct container *c)
 	for (int i = 0; i < KILL_TIMEOUT_MS / KILL_AGAIN_MS; i++) {
 		err_free(error);
 		TRY(ignore_ended(i == 0 ? container_kill(e, c, SIGKILL) : send_signal(e, c, SIGKILL)));
-		error = wait_exit(c, KILL_AGAIN_MS, &known, &code);
+		error = wait_exit(c, KILL_AGAIN_MS, -1, &known, &code);
 		if (!error)
 			return monitor_wait_gone(c->run_dir, KILL_TIMEOUT_MS);
 	}
@@ -284,7 +293,7 @@ struct err *container_end(struct engine *e, struct container *c)
 	bool known;
 
 	TRY(ignore_ended(send_signal(e, c, own_signal(c))));
-	struct err *error = wait_exit(c, MIN(seconds, 1000000) * 1000, &known, &code);
+	struct err *error = wait_exit(c, MIN(seconds, 1000000) * 1000, -1, &known, &code);
 	if (!error)
 		return NULL;
 	err_free(error);
@@ -311,7 +320,7 @@ struct err *container_stop(struct engine *e, struct container *c, int timeout_s,
 	TRY(stop_signal(c, signal, &signum));
 	TRY(ignore_ended(container_kill(e, c, signum)));
 	TRY(ignore_ended(thaw(e, c)));
-	struct err *error = wait_exit(c, seconds * 1000, &known, &code);
+	struct err *error = wait_exit(c, seconds * 1000, -1, &known, &code);
 	if (error) { /* the time is up */
 		err_free(error);
 		TRY(container_kill_and_wait(e, c));

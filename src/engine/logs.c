@@ -260,10 +260,13 @@ static struct err *follow(struct engine *e, struct container *c, struct reader *
 		error = read_all(r);
 		if (error || over)
 			break;
-		struct pollfd p[2] = {{.fd = inotify, .events = POLLIN},
-				      {.fd = attach_fd(a), .events = POLLIN}};
-		if (poll(p, 2, -1) < 0 && errno != EINTR)
+		struct pollfd p[3] = {{.fd = inotify, .events = POLLIN},
+				      {.fd = attach_fd(a), .events = POLLIN},
+				      {.fd = r->o->stop > 0 ? r->o->stop : -1, .events = POLLRDHUP}};
+		if (poll(p, 3, -1) < 0 && errno != EINTR)
 			error = err_errno(errno, "cannot wait for the log");
+		if (p[2].revents)
+			break;
 		if (p[0].revents)
 			(void)!read(inotify, events, sizeof(events));
 		if (p[1].revents) { /* EXIT comes after the last entry was written; so does the end of file */

@@ -143,6 +143,8 @@ _must_check_ struct err *attach_wait_exit(struct attach *a, int timeout_ms, int 
 /* The same, and up to `max` bytes of the program's output are appended to `output`. */
 _must_check_ struct err *attach_wait_output(struct attach *a, int timeout_ms, struct strbuf *output,
 					    size_t max, int *ret_code);
+/* The same, until `stop` (a socket; -1: none) is closed by its other side: ERR_CANCELLED. */
+_must_check_ struct err *attach_wait_exit_or(struct attach *a, int timeout_ms, int stop, int *ret_code);
 int attach_fd(struct attach *a);
 bool attach_exited(const struct attach *a);
 /* Says that the removal was done, and waits for the monitor's end. */

@@ -10,7 +10,9 @@
 #include "base/json.h"
 #include "base/str.h"
 #include "command/command.h"
+#include "engine/describe.h"
 #include "engine/engine.h"
+#include "engine/mount_spec.h"
 
 /* -- the program (program.c) -------------------------------------------------------------------------------- */
 
@@ -86,11 +88,6 @@ _must_check_ struct err *create_spec(const struct create_options *o, char *const
 /* The part of create_spec that is in create_more.c: block I/O, cgroup v1's limits, what podman adds. */
 _must_check_ struct err *create_fill_more(const struct create_options *o, struct container_spec *s);
 
-/* -v, --mount and --tmpfs. On failure *ret is not touched. */
-_must_check_ struct err *volume_spec_parse(const char *s, struct container_mount *ret);
-_must_check_ struct err *mount_spec_parse(const char *s, struct container_mount *ret);
-_must_check_ struct err *tmpfs_spec_parse(const char *s, struct container_mount *ret);
-
 /* Lines NAME=value or NAME (taken from `environment`, dropped when unset), comments and empty lines. Appends to *env. */
 _must_check_ struct err *env_file_parse(const char *text, size_t size, const char *what,
 					char *const *environment, char ***env);
@@ -119,8 +116,6 @@ _must_check_ struct err *format_object(const char *format, struct json *object);
 const char *short_id(const char *id);
 /* "\"cmd arg\"" shortened to 20 columns unless no_trunc. Caller frees. */
 char *command_text(char *const *command, bool no_trunc);
-/* "3 hours ago". Caller frees. */
-char *ago(int64_t ns);
 /* A string's date as docker prints CreatedAt: "2006-01-02 15:04:05 -0700 MST". Caller frees. */
 char *local_date(int64_t ns);
 
@@ -148,17 +143,6 @@ bool label_matches(char *const *labels, const char *filter);
 _must_check_ struct err *duration_parse(const char *s, const char *what, int64_t *ret_ns);
 /* When: RFC 3339, a local date, seconds since the epoch (with a fraction), or how long ago ("10m", "24h"). */
 _must_check_ struct err *moment_parse(const char *s, const char *what, int64_t *ret_ns);
-/* docker's STATUS: "Up 3 hours", "Exited (1) 2 days ago". Caller frees. */
-char *container_status_text(const struct container *c);
-/* KEY=value of an image's configuration document. Caller frees with strv_free. */
-char **image_labels(struct json *config_document);
-/* "debian:12" of a canonical name. Caller frees. */
-char *familiar_name(const char *canonical);
-
-/* docker's volume inspect object (cmd_volume.c). */
-struct json *volume_json(const struct volume *v);
-/* docker's image inspect object. */
-struct json *image_inspect_json(struct store *s, const struct image *i);
 
 /* -- files that are written (output_file.c) --------------------------------------------------------------------- */
 

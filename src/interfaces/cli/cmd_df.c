@@ -8,8 +8,8 @@
 #include "cli.h"
 #include "command/terminal.h"
 #include "commands.h"
+#include "engine/usage.h"
 #include "images/snapshot.h"
-#include "usage.h"
 
 #define BAR_WIDTH 20
 

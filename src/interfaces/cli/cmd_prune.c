@@ -7,9 +7,9 @@
 #include "base/memory.h"
 #include "cli.h"
 #include "commands.h"
+#include "engine/usage.h"
 #include "engine/network.h"
 #include "images/snapshot.h"
-#include "usage.h"
 
 struct prune_flags {
 	bool all, force, volumes;

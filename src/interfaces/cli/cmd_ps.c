@@ -29,55 +29,6 @@ static void list_release(struct list *l)
 	free(l->items);
 }
 
-/* " (healthy)" */
-static char *health_text(const struct container *c)
-{
-	_cleanup_json_ struct json *health = NULL;
-	const char *status = NULL;
-	struct err *e = container_health(c, &health);
-
-	if (!e && health) {
-		struct json_cursor root = json_root(health);
-		e = json_get_string(&root, "Status", JSON_OPTIONAL, &status);
-	}
-	char *text = e || !status                 ? xstrdup("")
-		     : str_eq(status, "starting") ? xstrdup(" (health: starting)")
-						  : xasprintf(" (%s)", status);
-	err_free(e);
-	return text;
-}
-
-char *container_status_text(const struct container *c)
-{
-	switch (c->status) {
-	case CONTAINER_CREATED:
-		return xstrdup("Created");
-	case CONTAINER_RUNNING:
-	case CONTAINER_PAUSED: {
-		int64_t seconds = (timestamp_now_ns() - c->started_ns) / 1000000000;
-		_cleanup_free_ char *up = format_duration(seconds < 0 ? 0 : seconds);
-		_cleanup_free_ char *health =
-			c->status == CONTAINER_PAUSED ? xstrdup(" (Paused)") : health_text(c);
-		return xasprintf("Up %s%s", up, health);
-	}
-	case CONTAINER_EXITED: {
-		if (!c->finished_ns)
-			return xasprintf("Exited (%d)", c->exit_code);
-		_cleanup_free_ char *since = ago(c->finished_ns);
-		return xasprintf("Exited (%d) %s", c->exit_code, since);
-	}
-	case CONTAINER_RESTARTING: {
-		_cleanup_free_ char *since = ago(c->finished_ns);
-		return xasprintf("Restarting (%d) %s", c->exit_code, since);
-	}
-	case CONTAINER_REMOVING:
-		return xstrdup("Removal In Progress");
-	case CONTAINER_DEAD:
-		return xstrdup("Dead");
-	}
-	return xstrdup("");
-}
-
 /* "/host/path,volume": the sources, as docker lists them. */
 static char *mounts_text(const struct container *c, bool no_trunc)
 {
@@ -169,7 +120,7 @@ static struct json *row_of(struct engine *e, const struct container *c, const st
 
 static bool match_health(const void *object, const char *value)
 {
-	_cleanup_free_ char *health = health_text(object);
+	_cleanup_free_ char *health = container_health_text(object);
 
 	if (str_eq(value, "none"))
 		return !*health;

@@ -9,22 +9,6 @@
 #include "cli.h"
 #include "commands.h"
 
-struct json *volume_json(const struct volume *v)
-{
-	struct json *o = json_new_object();
-	char created[TIMESTAMP_STRING_MAX];
-
-	timestamp_format(v->created_ns / 1000000000 * 1000000000, created);
-	json_set_string(o, "CreatedAt", created);
-	json_set_string(o, "Driver", "local");
-	json_set(o, "Labels", v->labels ? json_new_pairs(v->labels) : NULL);
-	json_set_string(o, "Mountpoint", v->path);
-	json_set_string(o, "Name", v->name);
-	json_set(o, "Options", v->options ? json_new_pairs(v->options) : NULL);
-	json_set_string(o, "Scope", "local");
-	return o;
-}
-
 static struct err *check_driver(const char *driver)
 {
 	if (driver && !str_eq(driver, "local"))

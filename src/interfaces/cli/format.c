@@ -179,13 +179,6 @@ char *command_text(char *const *command, bool no_trunc)
 	return strbuf_take(&b);
 }
 
-char *ago(int64_t ns)
-{
-	int64_t seconds = (timestamp_now_ns() - ns) / 1000000000;
-	_cleanup_free_ char *s = format_duration(seconds < 0 ? 0 : seconds);
-	return xasprintf("%s ago", s);
-}
-
 char *local_date(int64_t ns)
 {
 	time_t t = (time_t)(ns / 1000000000);

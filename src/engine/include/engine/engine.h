@@ -229,6 +229,7 @@ struct log_options {
 	bool follow, timestamps, stdout_, stderr_, details;
 	int64_t tail;               /* -1: all */
 	int64_t since_ns, until_ns; /* 0: none */
+	int stop;                   /* following ends when this socket is closed by its other side; 0: none */
 };
 /* Calls line() for each entry (stream: 1 stdout, 2 stderr); with follow until the container ends or line() fails. */
 _must_check_ struct err *container_logs(struct engine *e, struct container *c, const struct log_options *o,

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
-#include "cli.h"
+#include "engine/mount_spec.h"
 
 #define SPEC_MAX 8192
 

@@ -2,7 +2,7 @@
 /* The inspect object of an image, as docker's API describes it. */
 #include "base/memory.h"
 #include "base/timestamp.h"
-#include "cli.h"
+#include "engine/describe.h"
 
 /* A member of the image config, or an empty text. */
 static struct json *config_text(const struct json_cursor *config, const char *key)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is kept and who uses it: the facts behind system df and the prunes. */
-#ifndef CLI_USAGE_H
-#define CLI_USAGE_H
+#ifndef ENGINE_USAGE_H
+#define ENGINE_USAGE_H
 
 #include "engine/engine.h"
 #include "images/usage.h"

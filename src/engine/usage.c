@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "usage.h"
+#include "engine/usage.h"
 
 #include <stdlib.h>
 

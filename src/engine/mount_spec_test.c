@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli.h"
+#include "engine/mount_spec.h"
 
 #include <limits.h>
 

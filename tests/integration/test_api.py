@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""havred: docker's API over the engine, with docker's own client."""
+
+import json
+import socket
+import threading
+import time
+import urllib.parse
+
+import api_fixture
+
+
+def api(t):
+    t.need("docker")
+    return api_fixture.Api(t)
+
+
+def test_api_versions(t):
+    """Versions from 1.24 to 1.51 are served, others and unknown paths are refused with docker's words."""
+    a = api_fixture.Api(t)
+    assert a.call("GET", "/v1.24/version")[1]["ApiVersion"] == "1.51"
+    assert a.call("GET", "/v1.52/version") == (400, {
+        "message": "client version 1.52 is too new. Maximum supported API version is 1.51"})
+    assert a.call("GET", "/v1.23/version")[0] == 400
+    assert a.call("GET", "/nothing") == (404, {"message": "page not found"})
+    assert a.call("GET", "/swarm")[0] == 503
+    assert b"Api-Version: 1.51\r\n" in a.raw(b"HEAD /_ping HTTP/1.1\r\nHost: x\r\n\r\n")
+    info = a.call("GET", "/info")[1]
+    assert info["Containers"] == 0 and info["OSType"] == "linux"
+
+
+test_api_versions.asan = False
+
+
+def test_api_edge(t):
+    """Damaged requests are answered with 400 or the connection's end, and the service goes on; what hangs blocks nobody."""
+    a = api_fixture.Api(t)
+    for wrong in (b"nonsense\r\n\r\n", b"GET /info HTTP/3\r\n\r\n", b"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n",
+                  b"GET / HTTP/1.1\r\n" + b"X: " + b"y" * 70000 + b"\r\n\r\n",
+                  b"POST /containers/create HTTP/1.1\r\nContent-Length: 9\r\n\r\n{",
+                  b"POST /containers/create HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"):
+        answer = a.raw(wrong)
+        assert answer == b"" or answer.split()[1] in (b"400", b"413", b"500"), (wrong[:40], answer[:200])
+    hanging = []
+    for i in range(100):
+        s = socket.socket(socket.AF_UNIX)
+        s.connect(a.path)
+        s.sendall(b"GET /info HT")
+        hanging.append(s)
+    two = a.raw(b"GET /_ping HTTP/1.1\r\nHost: x\r\n\r\nGET /_ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert two.count(b"HTTP/1.1 200 OK") == 2
+    for s in hanging:
+        s.close()
+    assert a.call("POST", "/containers/create", {"Cmd": ["x"]})[0] == 400
+    assert a.call("POST", "/containers/create", {"Image": "nosuch"})[0] == 404
+    assert a.call("GET", "/containers/json?filters=%7B%22x%22%3A%5B%22y%22%5D%7D")[0] == 400
+
+
+def test_api_run(t):
+    """docker run: output, input, exit statuses, removal; the command line sees the same containers."""
+    a = api(t)
+    image = t.busybox_image()
+    r = a.docker("run", "--rm", image, "sh", "-c", "echo out; echo err >&2; exit 7", check=False)
+    assert (r.rc, r.out, r.err) == (7, "out\n", "err\n"), r
+    assert a.docker("run", "--rm", "-i", image, "cat", input="x" * 100000).out == "x" * 100000
+    r = a.docker("run", "--rm", image, "nosuch", check=False)
+    assert r.rc == 127, r
+    a.docker("run", "-d", "--name", "cc", "-e", "A=b", "--label", "l=1", image, "sh", "-c", "echo $A; exec sleep 1000")
+    t.defer(t.havre, "rm", "-f", "cc", check=False)
+    assert a.docker("ps", "--filter", "label=l", "--format", "{{.Names}} {{.State}}").out == "cc running\n"
+    assert t.havre("ps", "--format", "{{.Names}}").out == "cc\n"
+    assert a.docker("inspect", "-f", "{{.State.Running}} {{index .Config.Labels \"l\"}}", "cc").out == "true 1\n"
+    t.wait_for(lambda: a.docker("logs", "cc").out == "b\n")
+    a.docker("stop", "-t", "0", "cc")
+    assert a.docker("wait", "cc").out == "137\n"
+    a.docker("rename", "cc", "dd")
+    assert a.docker("start", "dd").out == "dd\n"
+    assert a.docker("rm", "dd", check=False).rc == 1
+    a.docker("rm", "-f", "dd")
+    assert t.havre("ps", "-aq").out == ""
+
+
+def test_api_exec(t):
+    """docker exec: output, input, exit statuses, detached ones, and their inspection."""
+    a = api(t)
+    image = t.busybox_image()
+    a.docker("run", "-d", "--name", "cc", image, "sleep", "1000")
+    t.defer(t.havre, "rm", "-f", "cc", check=False)
+    r = a.docker("exec", "cc", "sh", "-c", "echo out; echo err >&2; exit 3", check=False)
+    assert (r.rc, r.out, r.err) == (3, "out\n", "err\n"), r
+    assert a.docker("exec", "-i", "cc", "cat", input="hello").out == "hello"
+    a.docker("exec", "-d", "cc", "sh", "-c", "echo x > /tmp/f")
+    t.wait_for(lambda: a.docker("exec", "cc", "cat", "/tmp/f", check=False).out == "x\n")
+    made = a.call("POST", "/containers/cc/exec", {"Cmd": ["sh", "-c", "exit 5"], "AttachStdout": True})[1]["Id"]
+    assert a.call("GET", f"/exec/{made}/json")[1]["ExitCode"] is None
+    a.raw(f"POST /exec/{made}/start HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{{}}".encode())
+    t.wait_for(lambda: a.call("GET", f"/exec/{made}/json")[1]["ExitCode"] == 5)
+    assert a.call("POST", f"/exec/{made}/start", {})[0] == 409
+    assert a.call("GET", "/exec/0123456789abcdef/json")[0] == 404
+
+
+test_api_exec.asan = False
+
+
+def test_api_terminal(t):
+    """docker run -it: a terminal with its size, resized while it runs, and left with the detach keys."""
+    a = api(t)
+    image = t.busybox_image()
+    term = t.terminal(["docker", "run", "-it", "--name", "cc", image, "sh"], env=a.env, rows=30, columns=90)
+    t.defer(t.havre, "rm", "-f", "cc", check=False)
+    term.expect("# ")
+
+    def has_size(size):
+        term.send("stty size\r")
+        return size in term.output
+    t.wait_for(lambda: term.read(0.2) and has_size("30 90"), every=0.3)
+    term.resize(20, 70)
+    t.wait_for(lambda: term.read(0.2) and has_size("20 70"), every=0.3)
+    term.send("\x10\x11")
+    term.wait()
+    assert a.docker("inspect", "-f", "{{.State.Running}}", "cc").out == "true\n"
+
+
+test_api_terminal.asan = False
+
+
+def test_api_killed(t):
+    """havred is killed while a container runs and its log is followed: the container goes on, and so does everything after a restart."""
+    a = api(t)
+    image = t.busybox_image()
+    a.docker("run", "-d", "--name", "cc", image, "sh", "-c", "while true; do echo tick; sleep 0.2; done")
+    t.defer(t.havre, "rm", "-f", "cc", check=False)
+    t.start(["docker", "logs", "-f", "cc"], env=a.env, stdout=-3)
+    pid = a.docker("inspect", "-f", "{{.State.Pid}}", "cc").out
+    a.kill()
+    a.start()
+    assert a.docker("inspect", "-f", "{{.State.Pid}}", "cc").out == pid
+    waiting = []
+    thread = threading.Thread(target=lambda: waiting.append(a.docker("wait", "cc").out))
+    thread.start()
+    t.wait_for(lambda: a.docker("logs", "--tail", "1", "cc").out == "tick\n")
+    a.docker("kill", "cc")
+    thread.join()
+    assert waiting == ["137\n"]
+    query = urllib.parse.urlencode({"since": 0, "until": f"{time.time():.6f}", "filters": json.dumps({"container": ["cc"]})})
+    events = [json.loads(line)["Action"] for line in a.call("GET", "/events?" + query)[1].splitlines()]
+    assert events[:2] == ["create", "start"] and events[-1] == "die", events
+
+
+test_api_killed.asan = False
+
+
+def test_api_images(t):
+    """Images by docker's client: import, list, tag, save, load, inspect, remove."""
+    a = api(t)
+    a.docker("load", "-i", t.busybox_archive())
+    assert a.docker("images", "--format", "{{.Repository}}:{{.Tag}}").out == "busybox:test\n"
+    a.docker("tag", "busybox:test", "example.com/a/b:c")
+    saved = t.tmp / "saved.tar"
+    a.docker("save", "-o", saved, "example.com/a/b:c")
+    assert "Untagged: example.com/a/b:c" in a.docker("rmi", "example.com/a/b:c").out
+    a.docker("rmi", "busybox:test")
+    assert a.docker("images", "-q").out == ""
+    assert "Loaded image: example.com/a/b:c" in a.docker("load", "-i", saved).out
+    assert json.loads(a.docker("image", "inspect", "example.com/a/b:c").out)[0]["RepoTags"] == ["example.com/a/b:c"]
+    r = a.docker("rmi", "nosuch:1", check=False)
+    assert r.rc == 1 and "No such image: nosuch:1" in r.err
+
+
+test_api_images.asan = False
+
+
+def test_api_volumes_networks(t):
+    """Volumes and mounts by docker's client, and the list of networks."""
+    a = api(t)
+    image = t.busybox_image()
+    a.docker("volume", "create", "--label", "x=1", "vv")
+    a.docker("run", "--rm", "-v", "vv:/data", image, "sh", "-c", "echo kept > /data/f")
+    r = a.docker("run", "--rm", "--mount", "type=volume,source=vv,target=/d,readonly", "--tmpfs", "/t", image, "sh", "-c",
+                 "cat /d/f; echo x > /t/x && ! echo x > /d/x")
+    assert r.out == "kept\n", r
+    assert a.docker("volume", "ls", "-q", "--filter", "label=x").out == "vv\n"
+    a.docker("volume", "rm", "vv")
+    assert t.havre("volume", "ls", "-q").out == ""
+    assert set(a.docker("network", "ls", "--format", "{{.Name}}").out.split()) == {"bridge", "host", "none"}
+
+
+test_api_volumes_networks.asan = False
