@@ -74,7 +74,7 @@ static struct err *copy_xattrs(int from, int to)
 	/* Lists and values beyond these sizes do not occur in images (a capability is 24 bytes); they stay behind. */
 	for (char *p = names; n > 0 && p < names + n; p += strlen(p) + 1) {
 		ssize_t size = fgetxattr(from, p, value, sizeof(value));
-		if (size >= 0 && !str_starts(p, "trusted.overlay.") &&
+		if (size >= 0 && !str_starts(p, "trusted.overlay.") && !str_starts(p, "user.overlay.") &&
 		    fsetxattr(to, p, value, (size_t)size, 0) < 0 && errno != ENOTSUP && errno != EPERM)
 			return err_errno(errno, "cannot set extended attribute %s", p);
 	}

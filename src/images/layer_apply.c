@@ -2,7 +2,7 @@
 /* Applying a layer (image-spec 1.1.1 layer.md "Applying Changesets").
  *
  * Where it goes. Each layer has a directory of its own that overlayfs later stacks on those below: a whiteout becomes a
- * character device 0/0, an opaque directory the xattr trusted.overlay.opaque. Only what depends on the layers below makes us look there.
+ * character device 0/0, an opaque directory the xattr trusted.overlay.opaque (or user.overlay.opaque: overlay.h). Only what depends on the layers below makes us look there.
  *
  * Rules
  *  A1 Entries apply in order; a later one wins. A directory over a directory merges: attributes are the new ones. Anything else is

@@ -16,10 +16,15 @@
 #include "base/memory.h"
 #include "base/str.h"
 #include "layer_apply.h"
+#include "overlay.h"
 
 #define SYMLINKS_MAX 40
 #define STEPS_MAX 20000 /* of one walk, with those repeated for ".." */
-#define OPAQUE_XATTR "trusted.overlay.opaque"
+
+static const char *opaque_xattr(void)
+{
+	return overlay_userxattr() ? "user.overlay.opaque" : "trusted.overlay.opaque";
+}
 
 void place_release(struct place *p)
 {
@@ -55,7 +60,7 @@ static bool is_opaque(const struct apply *a, int fd)
 	char value = '\0';
 
 	/* An O_PATH fd has no fgetxattr; its magic link names the same directory. */
-	return a->n_opaque > 0 && getxattr(fd_path(fd).s, OPAQUE_XATTR, &value, 1) == 1 && value == 'y';
+	return a->n_opaque > 0 && getxattr(fd_path(fd).s, opaque_xattr(), &value, 1) == 1 && value == 'y';
 }
 
 /* Removes the whiteouts that this layer made below an opaque directory: nothing is left there for them to hide (A2). Directories that
@@ -143,8 +148,8 @@ struct err *place_set_opaque(struct apply *a, int dirfd)
 		return NULL;
 	if (a->n_whiteouts)
 		TRY(drop_whiteouts(a, dirfd, 200));
-	if (setxattr(fd_path(dirfd).s, OPAQUE_XATTR, "y", 1, 0) < 0)
-		return err_errno(errno, "cannot make the directory opaque (%s)", OPAQUE_XATTR);
+	if (setxattr(fd_path(dirfd).s, opaque_xattr(), "y", 1, 0) < 0)
+		return err_errno(errno, "cannot make the directory opaque (%s)", opaque_xattr());
 	a->n_opaque++;
 	return NULL;
 }

@@ -23,6 +23,7 @@
 #include "base/fd.h"
 #include "base/memory.h"
 #include "base/str.h"
+#include "base/user.h"
 
 #ifndef MS_RDONLY
 #define MS_RDONLY 1
@@ -32,6 +33,11 @@
 int mount(const char *source, const char *target, const char *type, unsigned long flags, const void *data);
 
 #define PARAM_MAX 255
+
+bool overlay_userxattr(void)
+{
+	return user_is_confined();
+}
 
 static struct err *open_directory(const char *path, int *ret_fd)
 {
@@ -91,6 +97,8 @@ static struct err *configure(int fs, const struct overlay *o)
 		TRY(set_option(fs, "index", "off"));
 	if (o->upper && o->is_volatile)
 		TRY(set_option(fs, "volatile", NULL));
+	if (overlay_userxattr())
+		TRY(set_option(fs, "userxattr", NULL));
 	if (syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
 		return NULL;
 	int errnum = errno;
@@ -134,6 +142,8 @@ static struct err *build_options(const struct overlay *o, int *fds, struct strbu
 	size_t n = 0;
 
 	strbuf_puts(options, "redirect_dir=nofollow,metacopy=off");
+	if (overlay_userxattr())
+		strbuf_puts(options, ",userxattr");
 	if (o->upper) {
 		TRY(open_directory(o->upper, &fds[n]));
 		strbuf_printf(options, ",index=off,upperdir=%d", fds[n++]);

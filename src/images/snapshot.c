@@ -56,8 +56,9 @@ static struct err *copy_root_attributes(const char *from, int to)
 		return err_errno(errno, "cannot set owner and mode of the snapshot's root");
 	ssize_t n = flistxattr(fd, names, sizeof(names));
 	for (const char *p = names; n > 0 && p < names + n; p += strlen(p) + 1) {
-		ssize_t size =
-			str_starts(p, "trusted.overlay.") ? -1 : fgetxattr(fd, p, value, sizeof(value));
+		ssize_t size = str_starts(p, "trusted.overlay.") || str_starts(p, "user.overlay.")
+				       ? -1
+				       : fgetxattr(fd, p, value, sizeof(value));
 		if (size >= 0 && fsetxattr(to, p, value, (size_t)size, 0) < 0 && errno != EOPNOTSUPP)
 			return err_errno(errno, "cannot set the extended attribute %s of the snapshot's root",
 					 p);

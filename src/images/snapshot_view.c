@@ -152,7 +152,8 @@ static struct err *open_view(struct store *s, const char *key, struct snapshot_v
 
 struct err *snapshot_view_diff(const struct snapshot_view *v, struct snapshot_change **ret, size_t *ret_n)
 {
-	const struct tree_diff_options o = {.skip = v->made, .whole = v->whole, .since = v->since};
+	const struct tree_diff_options o = {
+		.skip = v->made, .whole = v->whole, .since = v->since, .userxattr = overlay_userxattr()};
 
 	return tree_diff(v->upper, v->base, &o, ret, ret_n);
 }

@@ -9,6 +9,7 @@
 #include "base/timestamp.h"
 #include "config_change.h"
 #include "image_draft.h"
+#include "overlay.h"
 #include "snapshot_view.h"
 #include "store_image.h"
 #include "tar.h"
@@ -42,7 +43,10 @@ static struct err *write_layer(struct tar_writer *w, void *user)
 {
 	const struct layer_job *job = user;
 	const struct snapshot_view *v = job->view;
-	struct tar_tree_options o = {.clamp_s = job->clamp_s, .overlay = !v->whole, .skip = v->made};
+	struct tar_tree_options o = {.clamp_s = job->clamp_s,
+				     .overlay = !v->whole,
+				     .userxattr = overlay_userxattr(),
+				     .skip = v->made};
 	struct snapshot_change *changes;
 	size_t n;
 

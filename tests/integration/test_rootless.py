@@ -105,6 +105,25 @@ def test_commit(t):
     assert u.havre("run", "--rm", "made:1", "cat", "/f").out == "new\n"
 
 
+def test_opaque_directories(t):
+    """a directory that was removed and made anew is empty, in the container, in what commit makes of it and in a layer with an opaque marker"""
+    u = user(t)
+    name = t.id()
+    u.havre("run", "--name", name, "busybox:test", "sh", "-c", "mkdir -p /d/sub; echo 1 >/d/sub/old; rm -r /bin/nothing; true", check=False)
+    u.havre("commit", name, "first:1")
+    again = t.id()
+    ran = u.havre("run", "--name", again, "first:1", "sh", "-c", "rm -r /d && mkdir /d && echo 2 >/d/new && ls -R /d")
+    assert "old" not in ran.out and "sub" not in ran.out and "new" in ran.out
+    u.havre("commit", again, "second:1")
+    assert u.havre("run", "--rm", "second:1", "find", "/d").out.split() == ["/d", "/d/new"]
+    archive = u.home / "second.tar"
+    u.havre("save", "-o", archive, "second:1")
+    u.havre("rm", again, name)
+    u.havre("rmi", "second:1", "first:1")
+    u.havre("load", "-q", "-i", archive)
+    assert u.havre("run", "--rm", "second:1", "find", "/d").out.split() == ["/d", "/d/new"]
+
+
 def test_volumes(t):
     """volumes and binds belong to the user"""
     u = user(t)

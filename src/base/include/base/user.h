@@ -11,6 +11,8 @@
 
 /* The machine's root, or one who may be taken for it; false also for root of an ordinary user's own namespace. */
 bool user_is_root(void);
+/* Root of a user namespace that is not the first, whoever made it: without rights over the machine, over trusted.* attributes for one. */
+bool user_is_confined(void);
 /* The user as the machine knows it. */
 uid_t user_id(void);
 
