@@ -9,6 +9,7 @@
 
 #include "base/process.h"
 #include "base/timestamp.h"
+#include "engine/events.h"
 #include "engine/session.h"
 #include "event.h"
 #include "network/join.h"
@@ -205,11 +206,39 @@ struct err *container_wait(struct engine *e, struct container *c, enum wait_cond
 	return container_wait_or(e, c, cond, -1, ret_code);
 }
 
+static struct err *note_exit_code(void *user, struct json *event)
+{
+	struct json_cursor root = json_root(event), actor, attributes;
+	const char *text = NULL;
+	int64_t code;
+
+	TRY(json_get_object(&root, "Actor", JSON_REQUIRED, &actor));
+	TRY(json_get_object(&actor, "Attributes", JSON_REQUIRED, &attributes));
+	TRY(json_get_string(&attributes, "exitCode", JSON_OPTIONAL, &text));
+	if (text) {
+		TRY(parse_i64(text, "exitCode", 0, 255, &code));
+		*(int *)user = (int)code;
+	}
+	return NULL;
+}
+
+/* It ran and was removed between two looks of ours: its record has gone with it, but not the event of its end. */
+static struct err *exit_code_of_removed(struct engine *e, const struct container *c, int *ret_code)
+{
+	_cleanup_free_ char *which = xasprintf("container=%s", c->id);
+	char *const filters[] = {which, (char *)"event=die", NULL};
+	struct event_query q = {
+		.since_ns = c->created_ns, .until_ns = timestamp_now_ns(), .filters = filters};
+
+	return events_read(e, &q, -1, note_exit_code, ret_code);
+}
+
 struct err *container_wait_or(struct engine *e, struct container *c, enum wait_condition cond, int stop,
 			      int *ret_code)
 {
 	_cleanup_fd_ int inotify = -1;
 	int code = c->exit_code;
+	bool seen = false; /* the end whose code that is */
 	int64_t first_finish;
 
 	TRY(open_watch(c, &inotify));
@@ -218,14 +247,19 @@ struct err *container_wait_or(struct engine *e, struct container *c, enum wait_c
 		bool gone;
 
 		TRY(look_again(e, c, &gone));
-		if (!gone && !is_up(c))
+		if (!gone && !is_up(c)) {
 			code = c->exit_code;
+			seen = c->finished_ns != first_finish;
+		}
+		if (gone && !seen)
+			TRY(exit_code_of_removed(e, c, &code));
 		if (gone || (cond == WAIT_NOT_RUNNING && !is_up(c) && c->status != CONTAINER_RESTARTING) ||
 		    (cond == WAIT_NEXT_EXIT && !is_up(c) && c->finished_ns != first_finish))
 			break;
 		if (is_up(c)) {
 			bool known;
 			TRY(wait_exit(c, -1, stop, &known, &code));
+			seen |= known;
 			/* The record was written before that; the container may be removed by now. */
 			if (known && cond != WAIT_REMOVED && !(cond == WAIT_NOT_RUNNING && may_restart(c)))
 				break;

@@ -89,6 +89,10 @@ def test_api_exec(t):
     r = a.docker("exec", "cc", "sh", "-c", "echo out; echo err >&2; exit 3", check=False)
     assert (r.rc, r.out, r.err) == (3, "out\n", "err\n"), r
     assert a.docker("exec", "-i", "cc", "cat", input="hello").out == "hello"
+    r = a.docker("exec", "cc", "nosuch", check=False)
+    assert r.rc == 127, r
+    row = a.docker("stats", "--no-stream", "--format", "{{.Name}} {{.PIDs}}", "cc").out
+    assert row.split() == ["cc", "1"], row
     a.docker("exec", "-d", "cc", "sh", "-c", "echo x > /tmp/f")
     t.wait_for(lambda: a.docker("exec", "cc", "cat", "/tmp/f", check=False).out == "x\n")
     made = a.call("POST", "/containers/cc/exec", {"Cmd": ["sh", "-c", "exit 5"], "AttachStdout": True})[1]["Id"]

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#include "base/fd.h"
 #include "base/memory.h"
 #include "routes.h"
 #include "streams.h"
@@ -221,6 +222,17 @@ static struct err *wait_detached(struct attach *a, int *ret_code)
 	return NULL;
 }
 
+/* After the head there is only the stream to say it in. */
+static void tell_failure(struct exchange *x, const struct stream_choice *s, const struct err *e)
+{
+	_cleanup_free_ char *words = err_text(e);
+	_cleanup_free_ char *line = xasprintf("%s\r\n", words);
+	size_t n = strlen(line);
+
+	err_free(s->tty ? fd_write_full(x->fd, line, n, "the client's connection")
+			: stream_frame_send(x->fd, 1, line, n));
+}
+
 static struct err *run(struct exchange *x, struct exec *e, bool detach, int *ret_code)
 {
 	_cleanup_container_ struct container *c = NULL;
@@ -234,9 +246,14 @@ static struct err *run(struct exchange *x, struct exec *e, bool detach, int *ret
 
 	TRY(container_find(x->engine, e->container, &c));
 	e->spec.stdin_ = s.stdin_;
-	struct err *error = container_exec(x->engine, c, &e->spec, &a);
+	/* The head first, as dockerd: clients that read it with a buffer would lose output that comes with it. */
+	struct err *error = detach ? NULL : exchange_hijack(x, s.tty);
+	if (!error)
+		error = container_exec(x->engine, c, &e->spec, &a);
 	if (error && error->kind == ERR_EXEC)
 		*ret_code = error->errnum == ENOENT ? 127 : 126;
+	if (error && x->hijacked)
+		tell_failure(x, &s, error);
 	TRY(error);
 	set_attach(e, a);
 	if (detach) {
@@ -246,9 +263,7 @@ static struct err *run(struct exchange *x, struct exec *e, bool detach, int *ret
 		if (!error)
 			error = wait_detached(a, ret_code);
 	} else {
-		error = exchange_hijack(x, s.tty);
-		if (!error)
-			error = streams_pump(x, a, &s, &exited, ret_code);
+		error = streams_pump(x, a, &s, &exited, ret_code);
 		if (!error && !exited) { /* the client has left; its end is still to be known */
 			shutdown(x->fd, SHUT_RDWR);
 			error = wait_detached(a, ret_code);

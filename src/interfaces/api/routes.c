@@ -28,7 +28,7 @@ static const struct route routes[] = {
 	{"GET", "/containers/*/logs", handle_container_logs, 0},
 	{"GET", "/containers/*/changes", handle_container_changes, 0},
 	{"GET", "/containers/*/export", handle_container_export, 0},
-	{"GET", "/containers/*/stats", handle_later, 0},
+	{"GET", "/containers/*/stats", handle_container_stats, 0},
 	{"POST", "/containers/*/resize", handle_container_resize, 0},
 	{"POST", "/containers/*/start", handle_container_start, 0},
 	{"POST", "/containers/*/stop", handle_container_stop, 0},

@@ -32,6 +32,8 @@ bool cli_is_static(void);
 /* The engine with the global flags' directories; opened once, closed by cli_close. Borrowed. */
 _must_check_ struct err *cli_engine(struct engine **ret);
 _must_check_ struct err *cli_store(struct store **ret);
+/* The global flags that were given, for another program of ours. */
+void cli_global_arguments(char ***args);
 /* Before exit: closes the engine. */
 void cli_close(void);
 

@@ -21,6 +21,22 @@ typedef __typeof__(globals) globals_t;
 
 static struct engine *engine;
 
+void cli_global_arguments(char ***args)
+{
+	const struct {
+		const char *flag, *value;
+	} given[] = {{"--root", globals.root},
+		     {"--run", globals.run},
+		     {"--storage-driver", globals.storage_driver}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(given); i++) {
+		if (!given[i].value)
+			continue;
+		strv_push(args, given[i].flag);
+		strv_push(args, given[i].value);
+	}
+}
+
 /* The command line as it came, for cli_transfer. */
 static struct {
 	char **argv;
@@ -377,6 +393,7 @@ static const struct command *const commands[] = {
 	&cmd_generate_sigstore_key,
 	&cmd_system_start,
 	&cmd_system_df,
+	&cmd_system_service,
 	&cmd_system_check,
 	&cmd_system_prune,
 	&cmd_container_prune,
