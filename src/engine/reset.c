@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <unistd.h>
 
+#include "base/user.h"
 #include "engine/network.h"
 #include "network/network_private.h"
 #include "pod.h"
@@ -42,7 +43,7 @@ static struct err *remove_networks(struct engine *e)
 			keep_first(&first, bridge_remove(list[i]));
 	}
 	networks_free(list, n);
-	if (geteuid() == 0)
+	if (user_is_root())
 		keep_first(&first, rules_remove(e));
 	return first;
 }

@@ -42,6 +42,9 @@ def test_life(t):
     for directory, names, files in os.walk(root):
         for n in names + files:
             assert os.lstat(os.path.join(directory, n)).st_uid != 0, (directory, n)
+    assert u.havre("unshare", "cat", "/proc/self/uid_map").out.split()[:3] == ["0", str(UID), "1"]
+    u.havre("system", "reset", "-f")
+    assert os.listdir(root) == [] and u.havre("images", "-q").out == ""
 
 
 def test_one_namespace(t):
