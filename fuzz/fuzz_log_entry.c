@@ -16,6 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (log_entry_parse(copy, size, &e) && e.stream != 0 && e.stream != 1)
 		abort();
 	strbuf_release(&e.text);
+	strbuf_release(&e.attributes);
 	free(copy);
 	return 0;
 }
