@@ -88,7 +88,7 @@ static struct err *count_images(struct engine *e, struct json *o)
 	size_t n;
 
 	TRY(engine_store(e, &store));
-	TRY(store_list(store, &list, &n));
+	TRY(store_list_brief(store, &list, &n));
 	for (size_t i = 0; i < n; i++)
 		image_free(list[i]);
 	free(list);

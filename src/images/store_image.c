@@ -32,9 +32,13 @@ void image_free(struct image *i)
 
 static struct err *split_digests(const char *text, struct digest **ret, size_t *ret_n)
 {
-	size_t n = 0, cap = 0;
+	size_t n = 0, count = 1;
 	_cleanup_free_ struct digest *v = NULL;
 
+	for (const char *p = text; p && *p; p++)
+		count += *p == ' ';
+	if (text && *text)
+		v = xnew_array(struct digest, count);
 	while (text && *text) {
 		char one[DIGEST_STRING_MAX];
 		size_t len = strcspn(text, " ");
@@ -43,7 +47,6 @@ static struct err *split_digests(const char *text, struct digest **ret, size_t *
 				       "the image store's database has a malformed list of layers");
 		memcpy(one, text, len);
 		one[len] = '\0';
-		GROW(v, n, cap);
 		TRY(digest_parse(one, &v[n]));
 		n++;
 		text += len + (text[len] == ' ');
@@ -70,11 +73,23 @@ static void copy_word(char *dst, size_t size, const char *s)
 	dst[n] = '\0';
 }
 
+/* The lists of layers of an image's row. */
+static struct err *read_layers(struct db_stmt *q, struct image *i)
+{
+	size_t n;
+
+	TRY(split_digests(db_column_text(q, 6), &i->layers, &i->n_layers));
+	TRY(split_digests(db_column_text(q, 7), &i->diff_ids, &n));
+	if (n != i->n_layers)
+		return err_new(ERR_CORRUPT, "image %s has %zu layers and %zu diff ids in the database",
+			       i->id.s, i->n_layers, n);
+	return NULL;
+}
+
 /* Columns IMAGE_COLUMNS, manifest, target, and config when there is one more. */
-static struct err *read_image(struct db_stmt *q, bool with_config, struct image **ret)
+static struct err *read_image(struct db_stmt *q, bool with_layers, bool with_config, struct image **ret)
 {
 	_cleanup_image_ struct image *i = xnew(struct image);
-	size_t n;
 
 	TRY(digest_parse(db_column_text(q, 0), &i->id));
 	i->created_ns = db_column_i64(q, 1);
@@ -82,11 +97,8 @@ static struct err *read_image(struct db_stmt *q, bool with_config, struct image 
 	copy_word(i->platform.os, sizeof(i->platform.os), db_column_text(q, 3));
 	copy_word(i->platform.architecture, sizeof(i->platform.architecture), db_column_text(q, 4));
 	copy_word(i->platform.variant, sizeof(i->platform.variant), db_column_text(q, 5));
-	TRY(split_digests(db_column_text(q, 6), &i->layers, &i->n_layers));
-	TRY(split_digests(db_column_text(q, 7), &i->diff_ids, &n));
-	if (n != i->n_layers)
-		return err_new(ERR_CORRUPT, "image %s has %zu layers and %zu diff ids in the database",
-			       i->id.s, i->n_layers, n);
+	if (with_layers)
+		TRY(read_layers(q, i));
 	TRY(digest_parse(db_column_text(q, IMAGE_COLUMN_COUNT), &i->manifest));
 	TRY(digest_parse(db_column_text(q, IMAGE_COLUMN_COUNT + 1), &i->target));
 	if (with_config) {
@@ -130,7 +142,7 @@ static struct err *first_image(struct store *s, const char *sql, const char *a, 
 	TRY(db_step(q, &row));
 	if (!row)
 		return NULL;
-	TRY(read_image(q, true, &i));
+	TRY(read_image(q, true, true, &i));
 	TRY(db_step(q, &row));
 	if (ret_more)
 		*ret_more = row;
@@ -294,7 +306,7 @@ static struct err *merge_names(struct store *s, struct image **v, size_t n)
 	}
 }
 
-static struct err *list_images(struct store *s, struct image ***v, size_t *n)
+static struct err *list_images(struct store *s, bool with_layers, struct image ***v, size_t *n)
 {
 	_cleanup_db_stmt_ struct db_stmt *q = NULL;
 	size_t cap = 0;
@@ -307,12 +319,12 @@ static struct err *list_images(struct store *s, struct image ***v, size_t *n)
 		if (!row)
 			return NULL;
 		GROW(*v, *n, cap);
-		TRY(read_image(q, false, &(*v)[*n]));
+		TRY(read_image(q, with_layers, false, &(*v)[*n]));
 		(*n)++;
 	}
 }
 
-struct err *store_list(struct store *s, struct image ***ret, size_t *ret_n)
+static struct err *list_all(struct store *s, bool with_layers, struct image ***ret, size_t *ret_n)
 {
 	_cleanup_store_db_ struct store *locked = store_db_lock(s);
 	struct image **v = NULL;
@@ -320,7 +332,7 @@ struct err *store_list(struct store *s, struct image ***ret, size_t *ret_n)
 
 	/* One read transaction: names and images of the same moment. */
 	TRY(db_exec(locked->db, "BEGIN"));
-	struct err *e = list_images(s, &v, &n);
+	struct err *e = list_images(s, with_layers, &v, &n);
 	if (!e)
 		e = merge_names(s, v, n);
 	db_rollback(s->db);
@@ -333,6 +345,16 @@ struct err *store_list(struct store *s, struct image ***ret, size_t *ret_n)
 	*ret = v;
 	*ret_n = n;
 	return NULL;
+}
+
+struct err *store_list(struct store *s, struct image ***ret, size_t *ret_n)
+{
+	return list_all(s, true, ret, ret_n);
+}
+
+struct err *store_list_brief(struct store *s, struct image ***ret, size_t *ret_n)
+{
+	return list_all(s, false, ret, ret_n);
 }
 
 /* -- naming

@@ -58,19 +58,27 @@ struct err *store_usage(struct store *s, struct image *const *images, size_t n, 
 {
 	_cleanup_(uses_release) struct uses u = {0};
 
+	_cleanup_free_ struct layer_use **found = NULL;
+	size_t total = 0, at = 0;
+
 	TRY(load(s, &u));
+	for (size_t i = 0; i < n; i++)
+		total += images[i]->n_layers;
+	found = xnew_array(struct layer_use *, total + 1); /* of all images' layers, in order */
 	for (size_t i = 0; i < n; i++)
 		for (size_t k = 0; k < images[i]->n_layers; k++) {
 			struct layer_use *l = find(&u, &images[i]->layers[k]);
+			found[at++] = l;
 			if (!l)
 				continue;
 			l->users++;
 			l->active |= active[i];
 		}
+	at = 0;
 	for (size_t i = 0; i < n; i++) {
 		ret_each[i] = (struct image_usage){0};
 		for (size_t k = 0; k < images[i]->n_layers; k++) {
-			const struct layer_use *l = find(&u, &images[i]->layers[k]);
+			const struct layer_use *l = found[at++];
 			if (l)
 				*(l->users > 1 ? &ret_each[i].shared : &ret_each[i].unique) += l->size;
 		}

@@ -226,7 +226,7 @@ static struct err *run(struct invocation *in, int *ret_status)
 	TRY(filters_parse(f->filters, "before dangling label reference since", &filters));
 	TRY(cli_store(&s));
 	l.store = s;
-	TRY(store_list(s, &l.items, &l.n));
+	TRY(store_list_brief(s, &l.items, &l.n));
 	TRY(drop_by_time(s, &filters, "before", true, &l));
 	TRY(drop_by_time(s, &filters, "since", false, &l));
 	for (size_t i = 0; i < l.n; i++)

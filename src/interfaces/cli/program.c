@@ -177,7 +177,7 @@ static void complete_images(const char *prefix)
 
 	struct err *failed = cli_store(&s);
 	if (!failed)
-		failed = store_list(s, &list, &n);
+		failed = store_list_brief(s, &list, &n);
 	err_free(failed);
 	for (size_t i = 0; i < n; i++) {
 		STRV_FOREACH (name, list[i]->names) {

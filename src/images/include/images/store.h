@@ -71,6 +71,8 @@ DEFINE_CLEANUP(struct image *, image_free)
 _must_check_ struct err *store_find(struct store *s, const char *what, struct image **ret);
 _must_check_ struct err *store_list(struct store *s, struct image ***ret,
 				    size_t *ret_n); /* newest first; free each and the array */
+/* The same without layers and diff_ids, which cost most of it where there are many images. */
+_must_check_ struct err *store_list_brief(struct store *s, struct image ***ret, size_t *ret_n);
 _must_check_ struct err *store_tag(struct store *s, const struct image *image, const struct reference *name);
 /* Takes a name from the image, which stays. ERR_NOT_FOUND: it is not one of its names. */
 _must_check_ struct err *store_untag(struct store *s, const struct image *image,
