@@ -28,6 +28,7 @@ struct err *restart_mark_stopped(const struct container *c, bool stopped)
 	return file_replace_at(AT_FDCWD, path, "", 0, 0600, FILE_DURABLE);
 }
 
+/* The record first: a start that is due, and waits for the lock that the caller has, reads there that it is no longer wanted. */
 struct err *restart_cancel(struct engine *e, struct container *c)
 {
 	_cleanup_record_ struct record r = {0};
@@ -39,19 +40,31 @@ struct err *restart_cancel(struct engine *e, struct container *c)
 	if (!r.restarting)
 		return NULL;
 	/* While it waits, the record names the monitor itself. */
-	struct err *error = process_open_exact(r.pid, r.start_ticks, &pidfd);
-	if (!error)
-		error = process_signal(pidfd, SIGTERM);
-	err_free(error);
+	struct err *gone = process_open_exact(r.pid, r.start_ticks, &pidfd);
+	r.restarting = false;
+	r.pid = 0;
+	TRY(record_write(c->root_dir, &r, FILE_DURABLE));
+	if (!gone)
+		gone = process_signal(pidfd, SIGTERM);
+	err_free(gone);
 	TRY(monitor_wait_gone(c->run_dir, 10000));
-	record_release(&r);
-	TRY(record_read(c->root_dir, &r));
-	if (r.restarting) {
-		r.restarting = false;
-		r.pid = 0;
-		TRY(record_write(c->root_dir, &r, FILE_DURABLE));
-	}
 	return container_derive(e, c, &orphaned);
+}
+
+/* Does not just wait: whoever has the container's lock may be waiting for us, who have the monitor's. *ret_lock -1: cancelled. */
+static struct err *lock_to_revive(struct engine *e, const struct container *c, int *ret_lock)
+{
+	while (true) {
+		_cleanup_record_ struct record r = {0};
+		struct err *busy = container_lock_dir(e, c->id, true, ret_lock);
+		if (!busy || busy->kind != ERR_BUSY)
+			return busy;
+		err_free(busy);
+		TRY(record_read(c->root_dir, &r));
+		if (!r.restarting)
+			return NULL;
+		usleep(2000);
+	}
 }
 
 struct err *container_revive(struct engine *e, const char *id)
@@ -59,12 +72,16 @@ struct err *container_revive(struct engine *e, const char *id)
 	_cleanup_container_ struct container *c = NULL;
 	_cleanup_record_ struct record r = {0};
 	_cleanup_fd_ int lock = -1;
+	bool orphaned;
 
 	TRY(container_by_id(e, id, &c));
-	TRY(container_lock(e, c, &lock));
+	TRY(lock_to_revive(e, c, &lock));
+	if (lock < 0)
+		return NULL;
 	TRY(record_read(c->root_dir, &r));
 	if (!r.restarting) /* somebody stopped or started it meanwhile */
 		return NULL;
+	TRY(container_derive(e, c, &orphaned));
 	struct err *error = container_start_again(e, c, r.restarts + 1, r.delay_ms);
 	if (!error)
 		return NULL;

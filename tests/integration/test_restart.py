@@ -2,6 +2,7 @@
 """Restart policies: by the monitor, by hand, after the machine's restart."""
 import json
 import os
+import time
 
 
 def run(t, name, policy, command, *flags):
@@ -55,6 +56,20 @@ def test_restart_stop(t):
                          (("--rm", "--restart", "always"), "--rm")):
         r = t.havre("create", *wrong, t.busybox_image(), "true", check=False)
         assert r.rc == 125 and words in r.err, r
+
+
+def test_restart_stop_at_any_moment(t):
+    """Whenever stop comes, also just as the restart begins, it ends it at once and for good."""
+    for n in range(12):
+        name = f"s{n}"
+        run(t, name, "always", "exit 1")
+        t.wait_for(lambda: state(t, name)[1] >= 1)
+        time.sleep(n * 0.02)
+        stopped = t.havre("stop", "-t", "0", name)
+        assert stopped.seconds < 8 and state(t, name)[0] == "exited", stopped
+
+
+test_restart_stop_at_any_moment.asan = False
 
 
 def test_restart_after_reboot(t):
