@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "blob_feed.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -20,20 +21,20 @@ void blob_feed_release(struct blob_feed *f)
 	pthread_mutex_destroy(&f->mutex);
 }
 
+/* A file description of our own: a duplicate would share the writer's lock on the file and keep it after the writer is done, while another
+ * process that waits for it has what we wait for. */
 void blob_feed_open(struct blob_feed *f, int fd)
 {
-	int copy = -1;
-	struct err *e = fd_dup(fd, 3, &copy);
+	int own = open(fd_path(fd).s, O_RDONLY | O_CLOEXEC);
 
 	pthread_mutex_lock(&f->mutex);
-	if (e || f->fd >= 0)
+	if (own < 0 || f->fd >= 0)
 		f->state = FEED_ABANDONED;
 	else
-		f->fd = TAKE_FD(copy);
+		f->fd = TAKE_FD(own);
 	pthread_cond_broadcast(&f->changed);
 	pthread_mutex_unlock(&f->mutex);
-	fd_close(copy);
-	err_free(e);
+	fd_close(own);
 }
 
 void blob_feed_set_available(struct blob_feed *f, uint64_t bytes)

@@ -51,31 +51,31 @@ def test_failed_start_is_recorded(t):
 def test_life(t):
     """create, start, ps, pause, unpause, restart, stop, start again, rename, rm; each with its truth in inspect."""
     image = t.busybox_image()
-    cid = t.havre("create", "--name", "cc", image, "sleep", "1000").out.strip()
+    cid = t.havre("create", "--name", "first", image, "sleep", "1000").out.strip()
     assert re.fullmatch("[0-9a-f]{64}", cid)
-    assert state(t, "cc")["Status"] == "created"
-    assert t.havre("kill", "cc", check=False).rc == 1
-    t.havre("start", "cc")
+    assert state(t, "first")["Status"] == "created"
+    assert t.havre("kill", "first", check=False).rc == 1
+    t.havre("start", "first")
     s = state(t, cid[:12])
     assert s["Running"] and s["Pid"] > 0 and os.path.exists(f"/proc/{s['Pid']}")
-    r = t.havre("rm", "cc", check=False)
+    r = t.havre("rm", "first", check=False)
     assert r.rc == 1 and "running" in r.err and "force" in r.err
-    t.havre("pause", "cc")
-    assert state(t, "cc")["Paused"] and "(Paused)" in t.havre("ps").out
-    assert t.havre("pause", "cc", check=False).rc == 1
-    assert t.havre("exec", "cc", "true", check=False).rc != 0
-    t.havre("unpause", "cc")
-    assert state(t, "cc")["Status"] == "running"
-    t.havre("restart", "-t", "0", "cc")
-    assert state(t, "cc")["Pid"] != s["Pid"] and state(t, "cc")["Running"]
-    t.havre("rename", "cc", "dd")
-    assert t.havre("inspect", "cc", check=False).rc == 1
-    t.havre("stop", "-t", "0", "dd")
-    s = state(t, "dd")
+    t.havre("pause", "first")
+    assert state(t, "first")["Paused"] and "(Paused)" in t.havre("ps").out
+    assert t.havre("pause", "first", check=False).rc == 1
+    assert t.havre("exec", "first", "true", check=False).rc != 0
+    t.havre("unpause", "first")
+    assert state(t, "first")["Status"] == "running"
+    t.havre("restart", "-t", "0", "first")
+    assert state(t, "first")["Pid"] != s["Pid"] and state(t, "first")["Running"]
+    t.havre("rename", "first", "second")
+    assert t.havre("inspect", "first", check=False).rc == 1
+    t.havre("stop", "-t", "0", "second")
+    s = state(t, "second")
     assert s["Status"] == "exited" and s["ExitCode"] == 137 and s["FinishedAt"] > s["StartedAt"]
-    t.havre("stop", "dd")
-    t.havre("start", "dd")
-    t.havre("rm", "-f", "dd")
+    t.havre("stop", "second")
+    t.havre("start", "second")
+    t.havre("rm", "-f", "second")
     nothing_left(t)
 
 
