@@ -4,10 +4,12 @@
 import json
 import os
 
+from network_fixture import isolate
+
 
 def test_docker_words(t):
     """As a link called docker; contexts answer; groups of a swarm are refused with the reason; inspect finds networks, too."""
-    image = t.busybox_image()
+    image = isolate(t)
     link = t.tmp / "docker"
     os.symlink(t.bin / "havre", link)
     ran = t.run([str(link), *t.havre_args("run", "--rm", "--network", "none", image, "echo", "hello")[1:]])
