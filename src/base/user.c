@@ -15,10 +15,17 @@ bool user_is_root(void)
 	return geteuid() == 0 && !getenv(USER_ROOTLESS_VARIABLE);
 }
 
+bool user_map_is_whole(const char *uid_map)
+{
+	unsigned long long inside, outside, count;
+
+	return sscanf(uid_map, "%llu %llu %llu", &inside, &outside, &count) == 3 && inside == 0 &&
+	       outside == 0 && count >= UINT32_MAX;
+}
+
 bool user_is_confined(void)
 {
 	static int known = -1; /* set to the same value by whoever comes first */
-	unsigned long long inside, outside, count;
 	char text[128];
 
 	if (__atomic_load_n(&known, __ATOMIC_RELAXED) < 0) {
@@ -27,10 +34,7 @@ bool user_is_confined(void)
 		if (fd >= 0)
 			close(fd);
 		text[n > 0 ? n : 0] = '\0';
-		/* The first one maps all ids to themselves; a child that does so, too, is as good as it. */
-		bool first = n <= 0 || (sscanf(text, "%llu %llu %llu", &inside, &outside, &count) == 3 &&
-					inside == 0 && outside == 0 && count >= UINT32_MAX);
-		__atomic_store_n(&known, !first, __ATOMIC_RELAXED);
+		__atomic_store_n(&known, n > 0 && !user_map_is_whole(text), __ATOMIC_RELAXED);
 	}
 	return known;
 }

@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/str.h"
+#include "base/user.h"
 #include "procfs.h"
 #include "state.h"
 #include "userns.h"
@@ -29,13 +30,10 @@ bool rootless_confined(int proc_fd)
 		return true;
 	_cleanup_fd_ int fd = openat(proc_fd, "self/uid_map", O_RDONLY | O_CLOEXEC);
 	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-	if (n < 0)
+	if (n <= 0)
 		return false;
 	text[n] = '\0';
-	unsigned long long inside, outside, count;
-	/* The first user namespace maps all ids to themselves; a child that does so too is as good as it. */
-	return sscanf(text, "%llu %llu %llu", &inside, &outside, &count) == 3 &&
-	       !(inside == 0 && outside == 0 && count >= UINT32_MAX);
+	return !user_map_is_whole(text);
 }
 
 char *rootless_state_root(void)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "engine/container_match.h"
 #include "engine/describe.h"
 #include "engine/network.h"
 #include "engine/pod.h"
@@ -96,72 +97,6 @@ struct json *container_row(struct engine *e, const struct container *c, bool siz
 	return o;
 }
 
-static bool match_id(const void *object, const char *value)
-{
-	return str_starts(((const struct container *)object)->id, value);
-}
-
-static bool match_name(const void *object, const char *value)
-{
-	const char *name = ((const struct container *)object)->name;
-	bool begin = value[0] == '^';
-
-	value += begin;
-	value += value[0] == '/';
-	size_t n = strlen(value), length = strlen(name);
-	bool end = n && value[n - 1] == '$';
-	n -= end;
-	for (size_t i = 0; i + n <= length && (i == 0 || !begin); i++)
-		if (strncmp(name + i, value, n) == 0 && (!end || i + n == length))
-			return true;
-	return false;
-}
-
-static bool match_status(const void *object, const char *value)
-{
-	return str_eq(container_status_name(((const struct container *)object)->status), value);
-}
-
-static bool match_exited(const void *object, const char *value)
-{
-	const struct container *c = object;
-	char code[16];
-
-	snprintf(code, sizeof(code), "%d", c->exit_code);
-	return c->status == CONTAINER_EXITED && str_eq(code, value);
-}
-
-static bool match_ancestor(const void *object, const char *value)
-{
-	const struct container *c = object;
-
-	if (digest_is_set(&c->image) && strlen(value) >= 6 &&
-	    (str_starts(c->image.s, value) || str_starts(digest_hex(&c->image), value)))
-		return true;
-	if (!c->image_name)
-		return false;
-	_cleanup_reference_ struct reference a = REFERENCE_NONE, b = REFERENCE_NONE;
-	struct err *e = reference_parse(c->image_name, &a);
-	if (!e)
-		e = reference_parse(value, &b);
-	if (e) {
-		err_free(e);
-		return str_eq(c->image_name, value);
-	}
-	_cleanup_free_ char *x = reference_string(&a), *y = reference_string(&b);
-	return str_eq(x, y);
-}
-
-static bool match_volume(const void *object, const char *value)
-{
-	const struct container *c = object;
-
-	for (size_t i = 0; c->spec && i < c->spec->n_mounts; i++)
-		if (str_eq(c->spec->mounts[i].source, value) || str_eq(c->spec->mounts[i].target, value))
-			return true;
-	return false;
-}
-
 static bool match_network(struct engine *e, const struct container *c, char *const *filters)
 {
 	_cleanup_strv_ char **names = NULL;
@@ -183,12 +118,13 @@ static bool match_network(struct engine *e, const struct container *c, char *con
 
 static bool wanted(struct engine *e, const struct container *c, char *const *filters)
 {
-	return filter_any(filters, "id", match_id, c) && filter_any(filters, "name", match_name, c) &&
-	       filter_any(filters, "status", match_status, c) &&
-	       filter_any(filters, "exited", match_exited, c) &&
-	       filter_any(filters, "ancestor", match_ancestor, c) &&
-	       filter_any(filters, "volume", match_volume, c) && filter_labels(filters, c->labels) &&
-	       match_network(e, c, filters);
+	return filter_any(filters, "id", container_match_id, c) &&
+	       filter_any(filters, "name", container_match_name, c) &&
+	       filter_any(filters, "status", container_match_status, c) &&
+	       filter_any(filters, "exited", container_match_exited, c) &&
+	       filter_any(filters, "ancestor", container_match_ancestor, c) &&
+	       filter_any(filters, "volume", container_match_volume, c) &&
+	       filter_labels(filters, c->labels) && match_network(e, c, filters);
 }
 
 /* before= and since= name a container; its creation is the border. */

@@ -7,6 +7,7 @@
 #include "base/timestamp.h"
 #include "cli.h"
 #include "commands.h"
+#include "engine/container_match.h"
 #include "engine/events.h"
 #include "engine/network.h"
 
@@ -127,81 +128,9 @@ static bool match_health(const void *object, const char *value)
 	return strstr(health, value) && (str_eq(value, "healthy") ? !strstr(health, "unhealthy") : true);
 }
 
-static bool match_id(const void *object, const char *value)
-{
-	return str_starts(((const struct container *)object)->id, value);
-}
-
-static bool match_name(const void *object, const char *value)
-{
-	const char *name = ((const struct container *)object)->name;
-	/* docker matches anywhere, with ^ and $ (and a leading slash) as anchors. */
-	bool begin = value[0] == '^';
-	value += begin;
-	value += value[0] == '/';
-	size_t len = strlen(value);
-	bool end = len && value[len - 1] == '$';
-	len -= end;
-	size_t name_len = strlen(name);
-	for (size_t i = 0; i + len <= name_len; i++) {
-		if (begin && i > 0)
-			return false;
-		if (strncmp(name + i, value, len) == 0 && (!end || i + len == name_len))
-			return true;
-	}
-	return false;
-}
-
-static bool match_status(const void *object, const char *value)
-{
-	return str_eq(container_status_name(((const struct container *)object)->status), value);
-}
-
 static bool match_label(const void *object, const char *value)
 {
 	return label_matches(((const struct container *)object)->labels, value);
-}
-
-static bool match_exited(const void *object, const char *value)
-{
-	const struct container *c = object;
-	char code[16];
-	snprintf(code, sizeof(code), "%d", c->exit_code);
-	return c->status == CONTAINER_EXITED && str_eq(code, value);
-}
-
-static bool match_ancestor(const void *object, const char *value)
-{
-	const struct container *c = object;
-	const char *id = str_starts(value, "sha256:") ? value : NULL;
-
-	if (digest_is_set(&c->image) && (str_starts(id ? c->image.s : digest_hex(&c->image), value)) &&
-	    strlen(value) >= 6)
-		return true;
-	if (!c->image_name)
-		return false;
-	if (str_eq(c->image_name, value))
-		return true;
-	_cleanup_reference_ struct reference a = REFERENCE_NONE, b = REFERENCE_NONE;
-	struct err *e = reference_parse(c->image_name, &a);
-	if (!e)
-		e = reference_parse(value, &b);
-	if (e) {
-		err_free(e);
-		return false;
-	}
-	_cleanup_free_ char *x = reference_string(&a), *y = reference_string(&b);
-	return str_eq(x, y);
-}
-
-static bool match_volume(const void *object, const char *value)
-{
-	const struct container *c = object;
-
-	for (size_t i = 0; c->spec && i < c->spec->n_mounts; i++)
-		if (str_eq(c->spec->mounts[i].source, value) || str_eq(c->spec->mounts[i].target, value))
-			return true;
-	return false;
 }
 
 static bool match_pod(const void *object, const char *value)
@@ -248,9 +177,15 @@ static bool matches(const struct filters *f, const struct container *c)
 		const char *key;
 		bool (*match)(const void *, const char *);
 	} rules[] = {
-		{"id", match_id},           {"name", match_name},         {"status", match_status},
-		{"exited", match_exited},   {"ancestor", match_ancestor}, {"volume", match_volume},
-		{"network", match_network}, {"pod", match_pod},           {"health", match_health},
+		{"id", container_match_id},
+		{"name", container_match_name},
+		{"status", container_match_status},
+		{"exited", container_match_exited},
+		{"ancestor", container_match_ancestor},
+		{"volume", container_match_volume},
+		{"network", match_network},
+		{"pod", match_pod},
+		{"health", match_health},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rules); i++)

@@ -13,6 +13,8 @@
 bool user_is_root(void);
 /* Root of a user namespace that is not the first, whoever made it: without rights over the machine, over trusted.* attributes for one. */
 bool user_is_confined(void);
+/* Whether the text of an uid_map is that of the first user namespace, or of a child that maps all ids to themselves and is as good. */
+bool user_map_is_whole(const char *uid_map);
 /* The user as the machine knows it. */
 uid_t user_id(void);
 
