@@ -98,7 +98,9 @@ def test_podman(t):
     podman("kill", "one")
     assert podman("wait", "one").out == "137\n"
     podman("rm", "one")
-    terminal = t.terminal([*map(str, base), "run", "--rm", "-it", *limits, "bb", "sh", "-c", "stty size; exit 4"], rows=31, columns=91)
+    # podman gives the terminal its size when the program runs already
+    terminal = t.terminal([*map(str, base), "run", "--rm", "-it", *limits, "bb", "sh", "-c",
+                           "until stty size | grep 31; do sleep 0.1; done; exit 4"], rows=31, columns=91)
     terminal.expect("31 91")
     assert terminal.wait() == 4
     assert podman("ps", "-aq").out == ""

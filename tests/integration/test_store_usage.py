@@ -206,15 +206,15 @@ def processor_ms(arguments):
 
 
 def test_thousand_images(t):
-    """images and system df with 1,000 images: less than 20 ms each where a program starts in 1 ms (so that a busy machine is no failure)."""
+    """images and system df with 1,000 images stay cheap. The goal is 20 ms (bench/ measures it); the limit here is five times that, so that
+    a slow or a busy machine is no failure and work that grows with the square of the images, or a file read for each, still is one."""
     many_images(t, 1000)
     assert t.havre("images").out.count("many") == 1000
     assert rows(t)["Images"]["TotalCount"] == "1001"
     assert rows(t)["Images"]["Size"].startswith("6.")  # 3 common and 5,000 layers of 1,000 bytes, and busybox
-    start = processor_ms([str(a) for a in t.havre_args("--version")])
     for command in (("images",), ("system", "df")):
         took = processor_ms([str(a) for a in t.havre_args(*command)])
-        assert took < 20 * max(start, 1), f"{command}: {took:.1f} ms, and {start:.1f} ms to start"
+        assert took < 100, f"{command}: {took:.1f} ms"
 
 
 test_thousand_images.alone = True
