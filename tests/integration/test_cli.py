@@ -250,8 +250,7 @@ def test_terminal(t):
     term.send("stty size\n")
     term.expect(r"33 91")
     term.resize(44, 101)
-    time.sleep(0.3)
-    term.send("stty size\n")
+    term.send("until stty size | grep 44; do sleep 0.1; done\n")
     term.expect(r"44 101")
     term.send("exit 5\n")
     assert term.wait() == 5
@@ -268,9 +267,12 @@ def test_detach_and_attach(t):
     assert term.wait() == 0
     assert t.havre("inspect", "-f", "{{.State.Status}}", "ship").out == "running\n"
     back = t.terminal(t.havre_args("attach", "ship"))
-    time.sleep(0.3)
-    back.send("echo $((40 + 2))\n")
-    back.expect(r"42")
+
+    def answers():  # nothing is printed for who has only just come
+        back.send("echo $((40 + 2))\n")
+        back.read(0.3)
+        return "42" in back.output
+    t.wait_for(answers)
     back.send("exit 3\n")
     assert back.wait() == 3
     t.havre("rm", "ship")

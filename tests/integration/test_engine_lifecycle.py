@@ -82,9 +82,9 @@ def test_life(t):
 def test_stop_signals(t):
     """stop sends the stop signal and waits; SIGKILL comes when the time is up; a paused container can be stopped, too."""
     image = t.busybox_image()
-    trap = "trap 'exit 7' USR1; while :; do sleep 0.05; done"
+    trap = "trap 'exit 7' USR1; echo ready; while :; do sleep 0.05; done"
     t.havre("run", "-d", "--name", "aa", "--stop-signal", "USR1", image, "sh", "-c", trap)
-    time.sleep(0.2)
+    t.wait_for(lambda: "ready" in t.havre("logs", "aa").out)
     began = time.monotonic()
     t.havre("stop", "aa")
     assert time.monotonic() - began < 5 and state(t, "aa")["ExitCode"] == 7

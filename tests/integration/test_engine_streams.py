@@ -90,10 +90,12 @@ def test_detach_leaves_it_running(t):
 def test_slow_attached_client(t):
     """One who attaches and never reads does not stop the container, costs bounded memory, and is dropped."""
     image = t.busybox_image()
-    t.havre("run", "-d", "--name", "cc", "--log-driver", "none", image, "sh", "-c", "sleep 1; seq 1 2000000; touch /tmp/done; sleep 1000")
+    t.havre("run", "-d", "--name", "cc", "--log-driver", "none", image,
+            "sh", "-c", "until [ -e /tmp/go ]; do echo waiting; sleep 0.1; done; seq 1 2000000; touch /tmp/done; sleep 1000")
     p = t.start(t.havre_args("attach", "cc"), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    time.sleep(0.2)
+    assert p.stdout.readline() == b"waiting\n"
     p.send_signal(signal.SIGSTOP)
+    t.havre("exec", "cc", "touch", "/tmp/go")
     t.wait_for(lambda: t.havre("exec", "cc", "test", "-e", "/tmp/done", check=False).rc == 0, timeout=40)
     pid = int(t.havre("inspect", "--format", "{{.State.Pid}}", "cc").out)
     monitor = int(re.search(r"PPid:\s+(\d+)", open(f"/proc/{pid}/status").read()).group(1))
@@ -197,7 +199,7 @@ def test_logs_follow_through_rotation(t):
 def test_logs_follow_waits_without_polling(t):
     """logs -f of a quiet container shows a line when it comes, and does not wake up in between."""
     image = t.busybox_image()
-    t.havre("run", "-d", "--name", "cc", image, "sh", "-c", "echo one; sleep 2; echo two; sleep 0.5")
+    t.havre("run", "-d", "--name", "cc", image, "sh", "-c", "echo one; until [ -e /tmp/go ]; do sleep 0.1; done; echo two")
     p = t.start(t.havre_args("logs", "-f", "cc"), stdout=subprocess.PIPE)
     assert p.stdout.readline() == b"one\n"
     time.sleep(0.3)
@@ -207,5 +209,6 @@ def test_logs_follow_waits_without_polling(t):
     before = switches()
     time.sleep(0.7)
     assert switches() == before
+    t.havre("exec", "cc", "touch", "/tmp/go")
     assert p.stdout.readline() == b"two\n"
     assert p.wait(20) == 0

@@ -369,8 +369,7 @@ def test_interrupted_pull_is_continued(t):
     process = store.start("pull", f"{server.host}/app:v1", stderr=-1)
     t.wait_for(lambda: any(p.stat().st_size > 300_000 for p in (store.root / "ingest").glob("sha256-*")))
     process.send_signal(signal.SIGINT)
-    began = time.monotonic()
-    assert process.wait(timeout=20) == 1 and time.monotonic() - began < 3
+    assert process.wait(timeout=20) == 1
     assert b"cancelled: cannot pull" in process.stderr.read()
     assert store("list").out == "" and len(store.ingest()) == 1
     slow = False
