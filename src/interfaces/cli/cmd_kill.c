@@ -4,8 +4,10 @@
 #include "base/process.h"
 #include "cli.h"
 #include "commands.h"
+#include "container_choice.h"
 
 struct kill_flags {
+	struct container_choice choice;
 	const char *signal;
 };
 
@@ -20,7 +22,9 @@ static struct err *run(struct invocation *in, int *ret_status)
 	int signum;
 
 	TRY(signal_parse(f->signal, &signum));
-	return cli_each_container(in, true, ret_status, kill_one, &signum);
+	return container_choice_each(in, &f->choice,
+				     CONTAINER_STATE(CONTAINER_RUNNING) | CONTAINER_STATE(CONTAINER_PAUSED),
+				     true, ret_status, kill_one, &signum);
 }
 
 const struct command cmd_kill = {
@@ -30,6 +34,7 @@ const struct command cmd_kill = {
 	.usage = "[OPTIONS] CONTAINER [CONTAINER...]",
 	.flags =
 		(const struct flag[]){
+			CONTAINER_CHOICE_FLAGS(struct kill_flags, 'a', 'l'),
 			{FLAG_STRING_FIELD(struct kill_flags, signal), .name = "signal", .letter = 's',
 			 .help = "Signal to send (SIGKILL)",
 			 .values = "KILL TERM INT HUP QUIT USR1 USR2 STOP CONT"},
@@ -37,7 +42,6 @@ const struct command cmd_kill = {
 		},
 	.options_size = sizeof(struct kill_flags),
 	.defaults = &(const struct kill_flags){.signal = "KILL"},
-	.min_args = 1,
 	.max_args = ARGS_UNLIMITED,
 	.args_values = "!running",
 	.traits = COMMAND_LOCAL,

@@ -2,6 +2,11 @@
 /* pause and unpause. */
 #include "cli.h"
 #include "commands.h"
+#include "container_choice.h"
+
+struct pause_flags {
+	struct container_choice choice;
+};
 
 static struct err *pause_one(struct engine *e, struct container *c, void *user)
 {
@@ -10,22 +15,31 @@ static struct err *pause_one(struct engine *e, struct container *c, void *user)
 
 static struct err *run_pause(struct invocation *in, int *ret_status)
 {
+	const struct pause_flags *f = in->options;
 	bool paused = true;
-	return cli_each_container(in, true, ret_status, pause_one, &paused);
+
+	return container_choice_each(in, &f->choice, CONTAINER_STATE(CONTAINER_RUNNING), true, ret_status,
+				     pause_one, &paused);
 }
 
 static struct err *run_unpause(struct invocation *in, int *ret_status)
 {
+	const struct pause_flags *f = in->options;
 	bool paused = false;
-	return cli_each_container(in, true, ret_status, pause_one, &paused);
+
+	return container_choice_each(in, &f->choice, CONTAINER_STATE(CONTAINER_PAUSED), true, ret_status,
+				     pause_one, &paused);
 }
+
+static const struct flag flags[] = {CONTAINER_CHOICE_FLAGS(struct pause_flags, 'a', 'l'), {0}};
 
 const struct command cmd_pause = {
 	.name = "pause",
 	.aliases = ALIASES("container pause"),
 	.summary = "Freeze all processes of containers",
-	.usage = "CONTAINER [CONTAINER...]",
-	.min_args = 1,
+	.usage = "[OPTIONS] CONTAINER [CONTAINER...]",
+	.flags = flags,
+	.options_size = sizeof(struct pause_flags),
 	.max_args = ARGS_UNLIMITED,
 	.args_values = "!running",
 	.traits = COMMAND_LOCAL,
@@ -36,8 +50,9 @@ const struct command cmd_unpause = {
 	.name = "unpause",
 	.aliases = ALIASES("container unpause"),
 	.summary = "Let the processes of paused containers go on",
-	.usage = "CONTAINER [CONTAINER...]",
-	.min_args = 1,
+	.usage = "[OPTIONS] CONTAINER [CONTAINER...]",
+	.flags = flags,
+	.options_size = sizeof(struct pause_flags),
 	.max_args = ARGS_UNLIMITED,
 	.args_values = "!running",
 	.traits = COMMAND_LOCAL,

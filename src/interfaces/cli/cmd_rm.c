@@ -3,37 +3,34 @@
 
 #include "cli.h"
 #include "commands.h"
+#include "container_choice.h"
 
 struct rm_flags {
+	struct container_choice choice;
 	bool force, volumes;
+	int64_t timeout;
 };
 
-static struct err *remove_one(struct engine *e, const char *what, const struct rm_flags *f)
+static struct err *remove_one(struct engine *e, struct container *c, void *user)
 {
-	_cleanup_container_ struct container *c = NULL;
+	const struct rm_flags *f = user;
 
-	TRY(container_find(e, what, &c));
+	if (f->force && f->timeout >= 0)
+		TRY(container_stop(e, c, (int)f->timeout, NULL));
 	return container_remove(e, c, f->force, f->volumes);
 }
 
 static struct err *run(struct invocation *in, int *ret_status)
 {
 	const struct rm_flags *f = in->options;
-	struct engine *e;
+	struct container_choice choice = f->choice;
 
-	TRY(cli_engine(&e));
-	for (size_t i = 0; i < in->n_args; i++) {
-		_cleanup_err_ struct err *failed = remove_one(e, in->args[i], f);
-		if (!failed) {
-			puts(in->args[i]);
-			continue;
-		}
-		command_report(in, failed);
-		/* rm -f of what is not there is no failure, as with docker and rm(1). */
-		if (!f->force || failed->kind != ERR_NOT_FOUND)
-			*ret_status = 1;
-	}
-	return NULL;
+	choice.missing_ok = f->force; /* as with docker, and with rm(1) */
+
+	if (f->timeout >= 0 && !f->force)
+		return usage_error(in, "--time is for --force: without it running containers stay");
+	return container_choice_each(in, &choice, f->force ? CONTAINER_STATES_ANY : ~CONTAINER_STATES_UP,
+				     true, ret_status, remove_one, in->options);
 }
 
 const struct command cmd_rm = {
@@ -43,10 +40,14 @@ const struct command cmd_rm = {
 	.usage = "[OPTIONS] CONTAINER [CONTAINER...]",
 	.flags =
 		(const struct flag[]){
+			CONTAINER_CHOICE_FLAGS(struct rm_flags, 'a', 0), /* -l is docker's --link */
 			{FLAG_BOOL_FIELD(struct rm_flags, force), .name = "force", .letter = 'f',
 			 .help = "Kill and remove running containers too"},
 			{FLAG_BOOL_FIELD(struct rm_flags, volumes), .name = "volumes", .letter = 'v',
 			 .help = "Remove their anonymous volumes"},
+			{FLAG_INT_FIELD(struct rm_flags, timeout), .name = "time", .letter = 't',
+			 .metavar = "seconds", .min = -1, .max = INT32_MAX,
+			 .help = "With --force: seconds to wait before killing (0)"},
 			{.kind = FLAG_BOOL,
 			 .name = "link",
 			 .letter = 'l',
@@ -55,7 +56,7 @@ const struct command cmd_rm = {
 			{0},
 		},
 	.options_size = sizeof(struct rm_flags),
-	.min_args = 1,
+	.defaults = &(const struct rm_flags){.timeout = -1},
 	.max_args = ARGS_UNLIMITED,
 	.args_values = "!containers",
 	.traits = COMMAND_LOCAL,

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "commands.h"
+#include "container_choice.h"
 #include "make.h"
 
 struct start_flags {
+	struct container_choice choice;
 	bool attach, interactive, sig_proxy;
 	const char *detach_keys;
 };
@@ -45,18 +47,22 @@ static struct err *start_attached(struct invocation *in, const struct start_flag
 	return failed;
 }
 
+/* What --all starts. */
+#define NOT_UP (CONTAINER_STATE(CONTAINER_CREATED) | CONTAINER_STATE(CONTAINER_EXITED))
+
 static struct err *run(struct invocation *in, int *ret_status)
 {
 	const struct start_flags *f = in->options;
 
 	if (!f->attach && !f->interactive)
-		return cli_each_container(in, true, ret_status, start_one, NULL);
-	if (in->n_args > 1)
-		return usage_error(in, "only one container can be started with --attach or --interactive");
+		return container_choice_each(in, &f->choice, NOT_UP, true, ret_status, start_one, NULL);
+	if (in->n_args != 1)
+		return usage_error(in, "exactly one container is to be named with --attach or --interactive");
 	return start_attached(in, f, ret_status);
 }
 
 static const struct flag flags[] = {
+	CONTAINER_CHOICE_FLAGS(struct start_flags, 0, 'l'),
 	{FLAG_BOOL_FIELD(struct start_flags, attach), .name = "attach", .letter = 'a',
 	 .help = "Attach output and pass signals on"},
 	{FLAG_STRING_FIELD(struct start_flags, detach_keys), .name = "detach-keys", .metavar = "keys",
@@ -78,7 +84,6 @@ const struct command cmd_start = {
 	.flags = flags,
 	.options_size = sizeof(struct start_flags),
 	.defaults = &(const struct start_flags){.sig_proxy = true},
-	.min_args = 1,
 	.max_args = ARGS_UNLIMITED,
 	.args_values = "!containers",
 	.traits = COMMAND_LOCAL | COMMAND_EXEC_STATUS,

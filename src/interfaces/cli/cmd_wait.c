@@ -3,8 +3,10 @@
 
 #include "cli.h"
 #include "commands.h"
+#include "container_choice.h"
 
 struct wait_flags {
+	struct container_choice choice;
 	const char *condition;
 };
 
@@ -24,7 +26,10 @@ static struct err *wait_one(struct engine *e, struct container *c, void *user)
 
 static struct err *run(struct invocation *in, int *ret_status)
 {
-	return cli_each_container(in, false, ret_status, wait_one, in->options);
+	const struct wait_flags *f = in->options;
+
+	return container_choice_each(in, &f->choice, CONTAINER_STATES_ANY, false, ret_status, wait_one,
+				     in->options);
 }
 
 const struct command cmd_wait = {
@@ -34,13 +39,13 @@ const struct command cmd_wait = {
 	.usage = "[OPTIONS] CONTAINER [CONTAINER...]",
 	.flags =
 		(const struct flag[]){
+			CONTAINER_CHOICE_FLAGS(struct wait_flags, 0, 'l'),
 			{FLAG_CHOICE_FIELD(struct wait_flags, condition), .name = "condition",
 			 .help = "What to wait for", .values = "not-running next-exit removed"},
 			{0},
 		},
 	.options_size = sizeof(struct wait_flags),
 	.defaults = &(const struct wait_flags){.condition = "not-running"},
-	.min_args = 1,
 	.max_args = ARGS_UNLIMITED,
 	.args_values = "!containers",
 	.traits = COMMAND_LOCAL,
