@@ -54,7 +54,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		decode(text + head, size - head, size, &whole, &good);
 		decode(text + head, size - head, 1, &bytes, &same);
 		if (good != same || (good && (whole.len != bytes.len ||
-					      (whole.len && memcmp(whole.data, bytes.data, whole.len)))))
+					      (whole.len && memcmp(whole.data, bytes.data, whole.len) != 0))))
 			abort();
 	}
 	http_request_release(&r);

@@ -214,6 +214,19 @@ const char *env_get(char *const *env, const char *name)
 	return e ? *e + strlen(name) + 1 : NULL;
 }
 
+bool label_matches(char *const *labels, const char *filter)
+{
+	size_t key = strcspn(filter, "=");
+
+	STRV_FOREACH (l, labels) {
+		if (strncmp(*l, filter, key) != 0 || ((*l)[key] != '=' && (*l)[key] != '\0'))
+			continue;
+		if (filter[key] == '\0' || str_eq((*l)[key] ? *l + key + 1 : "", filter + key + 1))
+			return true;
+	}
+	return false;
+}
+
 void env_drop_repeated(char **env)
 {
 	size_t n = strv_len(env), to = n;

@@ -75,7 +75,7 @@ static struct err *must_not_exist(struct engine *e, const char *name)
 struct err *volume_clone(struct engine *e, const char *from, const char *to)
 {
 	_cleanup_free_ char *base = xasprintf("%s/volumes", e->root), *made = xasprintf(".gone-%s", to);
-	_cleanup_fd_ int source = -1, parent = -1, dir = -1, record = -1;
+	_cleanup_fd_ int source = -1, parent = -1, dir = -1;
 	struct stat st;
 
 	TRY(volume_name_check(to));

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which containers a verb is about: podman's --all, --latest, --cidfile and --ignore beside names."""
+"""Which containers a command is about: podman's --all, --latest, --cidfile and --ignore beside names; filters and fields of ps."""
+import json
+
+import network_fixture
 
 
 def statuses(t):
@@ -69,3 +72,47 @@ def test_rm_gives_time(t):
     t.wait_for(lambda: "ready" in t.havre("logs", "one").out)
     t.havre("rm", "-f", "-t", "20", "one")
     assert t.havre("run", "--rm", "-v", "said:/said", image, "cat", "/said/bye").out == "bye\n"
+
+
+def test_filters(t):
+    """What each filter of ps lets through, docker's and podman's; several values of one key are alternatives, labels are not."""
+    network_fixture.isolate(t)
+    image = t.busybox_image()
+    t.havre("network", "create", "second")
+    t.havre("run", "-d", "--name", "web1", "-l", "a=1", "-l", "b=2", "-p", "8080-8081:80-81", "--expose", "90/udp", "-v", "kept:/data", image, "sleep", "1000")
+    t.havre("create", "--name", "web20", "-l", "a=2", "--network", "second", "--restart", "always", image, "true")
+    t.havre("network", "connect", "second", "web1")
+    network_id = t.havre("network", "inspect", "-f", "{{.Id}}", "second").out.strip()
+    both = "web1 web20"
+    cases = {
+        "name=web": both, "name=^web[0-9]$": "web1", "name=^/web20$": "web20", "name=[": "", "label=a": both, "label=a=1": "web1",
+        "label!=b": "web20", "label!=a=2": "web1", "volume=kept": "web1", "volume=/data": "web1", "network=second": both, f"network={network_id[:12]}": both,
+        "network=bridge": "web1", "publish=8080": "web1", "publish=8000-9000/tcp": "web1", "publish=80": "", "publish=8080/udp": "", "expose=80": "web1",
+        "expose=90": "", "expose=85-95/udp": "web1", "health=none": both, "health=healthy": "", "status=created": "web20", "status=running": "web1",
+        "is-task=false": both, "is-task=true": "", "isolation=default": both, "until=2000-01-01": "", "until=0s": both, "since=web1": "web20",
+        "before=web20": "web1", "restart-policy=always": "web20", "should-start-on-boot=true": "web20", "command=sleep": "web1", "exited=0": "",
+        f"ancestor={image}": both, "ancestor=other": "", "pod=none": "",
+    }
+    for pair, wanted in cases.items():
+        names = t.havre("ps", "-a", "--filter", pair, "--format", "{{.Names}}").out.split()
+        assert " ".join(sorted(names)) == wanted, (pair, names)
+
+    def names_of(*pairs):
+        return sorted(t.havre("ps", "-a", *[w for p in pairs for w in ("--filter", p)], "--format", "{{.Names}}").out.split())
+    assert names_of("name=web1", "name=web20") == ["web1", "web20"] and names_of("label=a", "label=b") == ["web1"]
+    assert names_of("name=web1", "status=created") == []
+    for pair, says in (("status=odd", "status=odd"), ("expose=x", "expose=x"), ("publish=9-1", "publish"), ("is-task=7", "is-task"), ("exited=x", "exited"),
+                       ("since=nobody", "nobody"), ("until=soon", "until"), ("colour=red", "the keys are"), ("name", "the form is")):
+        bad = t.havre("ps", "--filter", pair, check=False)
+        assert bad.rc == 1 and says in bad.err, (pair, bad)
+    t.havre("rm", "-f", "web1", "web20")
+
+
+def test_podman_s_fields(t):
+    """Fields of podman's templates beside docker's; json has docker's only."""
+    image = t.busybox_image()
+    t.havre("run", "--name", "one", "-v", "kept:/data", image, "sh", "-c", "exit 3", check=False)
+    row = t.havre("ps", "-a", "--format", "{{.ExitCode}} {{.Exited}} {{.Pid}} {{.Restarts}} {{.IsInfra}} {{.LocalVolumes}} {{.ImageID}} {{.ExitedAt}}").out.split()
+    image_id = t.havre("inspect", "-f", "{{.Image}}", "one").out.strip()
+    assert row[:6] == ["3", "true", "0", "0", "false", "1"] and row[6] == image_id[7:19] and row[7].endswith("Z"), row
+    assert "ExitCode" not in json.loads(t.havre("ps", "-a", "--format", "json").out)

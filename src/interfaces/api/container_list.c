@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
-#include "engine/container_match.h"
+#include "engine/container_filter.h"
 #include "engine/describe.h"
 #include "engine/network.h"
 #include "engine/pod.h"
@@ -97,87 +97,27 @@ struct json *container_row(struct engine *e, const struct container *c, bool siz
 	return o;
 }
 
-static bool match_network(struct engine *e, const struct container *c, char *const *filters)
-{
-	_cleanup_strv_ char **names = NULL;
-	bool have = false;
-
-	if (!filter_have(filters, "network"))
-		return true;
-	err_free(container_networks(e, c, &names));
-	STRV_FOREACH (f, filters) {
-		_cleanup_network_ struct network *n = NULL;
-		if (!str_starts(*f, "network="))
-			continue;
-		err_free(network_find(e, *f + strlen("network="), &n));
-		have |= n && strv_contains(names, network_name(n));
-		have |= strv_contains(names, *f + strlen("network="));
-	}
-	return have;
-}
-
-static bool wanted(struct engine *e, const struct container *c, char *const *filters)
-{
-	return filter_any(filters, "id", container_match_id, c) &&
-	       filter_any(filters, "name", container_match_name, c) &&
-	       filter_any(filters, "status", container_match_status, c) &&
-	       filter_any(filters, "exited", container_match_exited, c) &&
-	       filter_any(filters, "ancestor", container_match_ancestor, c) &&
-	       filter_any(filters, "volume", container_match_volume, c) &&
-	       filter_labels(filters, c->labels) && match_network(e, c, filters);
-}
-
-/* before= and since= name a container; its creation is the border. */
-static struct err *borders(struct engine *e, char *const *filters, int64_t *ret_before, int64_t *ret_since)
-{
-	*ret_before = INT64_MAX;
-	*ret_since = INT64_MIN;
-	STRV_FOREACH (f, filters) {
-		_cleanup_container_ struct container *c = NULL;
-		bool before = str_starts(*f, "before=");
-		if (!before && !str_starts(*f, "since="))
-			continue;
-		TRY(container_find(e, strchr(*f, '=') + 1, &c));
-		*(before ? ret_before : ret_since) = c->created_ns;
-	}
-	return NULL;
-}
-
-static struct err *check_status(char *const *filters)
-{
-	static const char known[] = "created restarting running removing paused exited dead";
-
-	STRV_FOREACH (f, filters)
-		if (str_starts(*f, "status=") && (!(*f)[7] || !strstr(known, *f + 7)))
-			return err_new(ERR_INVALID, "invalid filter 'status=%.64s'", *f + 7);
-	return NULL;
-}
-
 struct err *handle_container_list(struct exchange *x)
 {
 	_cleanup_strv_ char **filters = NULL;
+	_cleanup_container_filter_ struct container_filter *filter = NULL;
 	struct container **list;
-	int64_t limit, before, since;
+	int64_t limit, taken = 0;
 	size_t n;
 
 	TRY(exchange_filters(x,
 			     "ancestor before exited expose health id is-task isolation label label! name "
 			     "network publish since status volume",
 			     &filters));
-	TRY(check_status(filters));
+	TRY(container_filter_new(x->engine, filters, &filter));
 	TRY(exchange_number(x, "limit", -1, &limit));
-	bool all = exchange_flag(x, "all", false) || limit > 0 || filter_have(filters, "status") ||
-		   filter_have(filters, "exited");
-	TRY(borders(x->engine, filters, &before, &since));
+	bool all = exchange_flag(x, "all", false) || limit > 0 || container_filter_about_status(filter);
 	TRY(container_list(x->engine, all, &list, &n));
 	struct json *rows = json_new_array();
-	int64_t taken = 0;
-	for (size_t i = 0; i < n; i++) {
-		const struct container *c = list[i];
-		if (c->created_ns >= before || c->created_ns <= since || (limit > 0 && taken == limit) ||
-		    !wanted(x->engine, c, filters))
+	for (size_t i = 0; i < n && (limit <= 0 || taken < limit); i++) {
+		if (!container_filter_matches(filter, list[i]))
 			continue;
-		json_append(rows, container_row(x->engine, c, exchange_flag(x, "size", false)));
+		json_append(rows, container_row(x->engine, list[i], exchange_flag(x, "size", false)));
 		taken++;
 	}
 	containers_free(list, n);

@@ -4,28 +4,12 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
-#include "base/timestamp.h"
+#include "base/moment.h"
 
 struct err *moment_ns(const char *s, const char *what, int64_t *ret)
 {
-	char *end;
-
 	*ret = 0;
-	if (str_empty(s))
-		return NULL;
-	if (strchr(s, 'T') && strchr(s, '-'))
-		return timestamp_parse(s, ret);
-	errno = 0;
-	long long seconds = strtoll(s, &end, 10);
-	int64_t fraction = 0, unit = 100000000;
-	bool dot = end != s && *end == '.';
-	for (end += dot; dot && *end >= '0' && *end <= '9'; end++, unit /= 10)
-		fraction += unit * (*end - '0');
-	if (end == s || *end || errno || seconds > INT64_MAX / 1000000000 - 1 ||
-	    seconds < INT64_MIN / 1000000000 + 1)
-		return err_new(ERR_INVALID, "%s=\"%.64s\" is no time", what, s);
-	*ret = (int64_t)seconds * 1000000000 + fraction;
-	return NULL;
+	return str_empty(s) ? NULL : moment_parse(s, what, ret);
 }
 
 struct err *json_pairs(const struct json_cursor *o, const char *key, bool keys_only, char ***ret)

@@ -226,14 +226,6 @@ static const char *value_of(const char *filter, const char *key)
 	return strncmp(filter, key, n) == 0 && filter[n] == '=' ? filter + n + 1 : NULL;
 }
 
-bool filter_have(char *const *filters, const char *key)
-{
-	STRV_FOREACH (f, filters)
-		if (value_of(*f, key))
-			return true;
-	return false;
-}
-
 bool filter_any(char *const *filters, const char *key, bool (*match)(const void *, const char *),
 		const void *object)
 {
@@ -248,22 +240,12 @@ bool filter_any(char *const *filters, const char *key, bool (*match)(const void 
 	return !have;
 }
 
-static bool has_label(char *const *labels, const char *filter)
-{
-	size_t n = strlen(filter);
-
-	STRV_FOREACH (l, labels)
-		if (str_eq(*l, filter) ||
-		    (!strchr(filter, '=') && strncmp(*l, filter, n) == 0 && (*l)[n] == '='))
-			return true;
-	return false;
-}
-
 bool filter_labels(char *const *filters, char *const *labels)
 {
 	STRV_FOREACH (f, filters) {
 		const char *wanted = value_of(*f, "label"), *unwanted = value_of(*f, "label!");
-		if ((wanted && !has_label(labels, wanted)) || (unwanted && has_label(labels, unwanted)))
+		if ((wanted && !label_matches(labels, wanted)) ||
+		    (unwanted && label_matches(labels, unwanted)))
 			return false;
 	}
 	return true;

@@ -42,6 +42,5 @@ bool filter_any(char *const *filters, const char *key, bool (*match)(const void 
 		const void *object);
 /* All label filters ("key", "key=value") against KEY=value. */
 bool filter_labels(char *const *filters, char *const *labels);
-bool filter_have(char *const *filters, const char *key);
 
 #endif

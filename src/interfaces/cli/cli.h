@@ -138,13 +138,6 @@ void filters_release(struct filters *f);
 bool filters_match(const struct filters *f, const char *key,
 		   bool (*match)(const void *object, const char *value), const void *object);
 bool filters_have(const struct filters *f, const char *key);
-/* "key" or "key=value" against a vector of KEY=value. */
-bool label_matches(char *const *labels, const char *filter);
-
-/* Go's durations: "1h30m", "10s", "500ms". */
-_must_check_ struct err *duration_parse(const char *s, const char *what, int64_t *ret_ns);
-/* When: RFC 3339, a local date, seconds since the epoch (with a fraction), or how long ago ("10m", "24h"). */
-_must_check_ struct err *moment_parse(const char *s, const char *what, int64_t *ret_ns);
 
 /* -- files that are written (output_file.c) --------------------------------------------------------------------- */
 

@@ -5,6 +5,7 @@
 
 #include "base/fd.h"
 #include "base/memory.h"
+#include "base/moment.h"
 #include "base/timestamp.h"
 #include "cli.h"
 #include "commands.h"

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "base/moment.h"
 #include "cli.h"
 #include "commands.h"
 #include "engine/usage.h"

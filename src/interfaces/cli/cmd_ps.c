@@ -7,7 +7,7 @@
 #include "base/timestamp.h"
 #include "cli.h"
 #include "commands.h"
-#include "engine/container_match.h"
+#include "engine/container_filter.h"
 #include "engine/events.h"
 #include "engine/network.h"
 
@@ -49,11 +49,6 @@ static char *mounts_text(const struct container *c, bool no_trunc)
 	return strbuf_take(&b);
 }
 
-static const char *network_of(const struct container *c)
-{
-	return c->spec && c->spec->network ? c->spec->network : "none";
-}
-
 /* ",": between names; caller frees. */
 static char *networks_text(struct engine *e, const struct container *c)
 {
@@ -77,6 +72,41 @@ static char *size_text(struct engine *e, const struct container *c)
 	return xasprintf("%s (virtual %s)", a, b);
 }
 
+static size_t local_volumes(const struct container *c)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; c->spec && i < c->spec->n_mounts; i++)
+		n += c->spec->mounts[i].type == MOUNT_VOLUME;
+	return n;
+}
+
+static void set_moment(struct json *row, const char *key, int64_t ns)
+{
+	char text[TIMESTAMP_STRING_MAX] = "";
+
+	if (ns)
+		timestamp_format(ns, text);
+	json_set_string(row, key, text);
+}
+
+/* What podman's templates have besides; `--format json` stays docker's. */
+static void add_podman(struct json *row, const struct container *c)
+{
+	_cleanup_free_ char *created = ago(c->created_ns);
+
+	json_set_string(row, "Created", created);
+	json_set_string(row, "CreatedHuman", created);
+	json_set_i64(row, "ExitCode", c->exit_code);
+	json_set_bool(row, "Exited", c->status == CONTAINER_EXITED);
+	set_moment(row, "ExitedAt", c->finished_ns);
+	json_set_string(row, "ImageID", digest_is_set(&c->image) ? short_id(c->image.s) : "");
+	json_set_bool(row, "IsInfra", false);
+	json_set_i64(row, "Pid", c->pid);
+	json_set_i64(row, "Restarts", c->restarts);
+	set_moment(row, "StartedAt", c->started_ns);
+}
+
 static struct json *row_of(struct engine *e, const struct container *c, const struct ps_flags *f)
 {
 	bool no_trunc = f->no_trunc;
@@ -95,7 +125,8 @@ static struct json *row_of(struct engine *e, const struct container *c, const st
 	json_set_string(row, "ID", no_trunc ? c->id : short_id(c->id));
 	json_set_string(row, "Image", c->image_name ? c->image_name : short_id(c->image.s));
 	json_set_string(row, "Labels", labels ? labels : "");
-	json_set_string(row, "LocalVolumes", "0");
+	_cleanup_free_ char *volumes = xasprintf("%zu", local_volumes(c));
+	json_set_string(row, "LocalVolumes", volumes);
 	json_set_string(row, "Mounts", mounts);
 	json_set_string(row, "Names", c->name);
 	json_set_string(row, "Networks", networks);
@@ -116,106 +147,18 @@ static struct json *row_of(struct engine *e, const struct container *c, const st
 	json_set_string(row, "Size", size);
 	json_set_string(row, "State", container_status_name(c->status));
 	json_set_string(row, "Status", status);
+	if (f->format && strstr(f->format, "{{"))
+		add_podman(row, c);
 	return row;
 }
 
-static bool match_health(const void *object, const char *value)
-{
-	_cleanup_free_ char *health = container_health_text(object);
-
-	if (str_eq(value, "none"))
-		return !*health;
-	return strstr(health, value) && (str_eq(value, "healthy") ? !strstr(health, "unhealthy") : true);
-}
-
-static bool match_label(const void *object, const char *value)
-{
-	return label_matches(((const struct container *)object)->labels, value);
-}
-
-static bool match_pod(const void *object, const char *value)
-{
-	const struct container *c = object;
-	return c->spec && c->spec->pod && str_starts(c->spec->pod, value);
-}
-
-static bool match_network(const void *object, const char *value)
-{
-	return str_eq(network_of(object), value);
-}
-
-struct moment {
-	int64_t created_ns;
-	bool before;
-};
-
-/* before= and since= name a container; its creation is the border. */
-static struct err *drop_by_time(struct engine *e, const struct filters *f, const char *key, bool before,
-				struct list *l)
-{
-	for (size_t i = 0; i < f->n; i++) {
-		if (!str_eq(f->items[i].key, key))
-			continue;
-		_cleanup_container_ struct container *border = NULL;
-		TRY(container_find(e, f->items[i].value, &border));
-		size_t kept = 0;
-		for (size_t k = 0; k < l->n; k++) {
-			int64_t t = l->items[k]->created_ns;
-			if (before ? t < border->created_ns : t > border->created_ns)
-				l->items[kept++] = l->items[k];
-			else
-				container_free(l->items[k]);
-		}
-		l->n = kept;
-	}
-	return NULL;
-}
-
-static bool matches(const struct filters *f, const struct container *c)
-{
-	static const struct {
-		const char *key;
-		bool (*match)(const void *, const char *);
-	} rules[] = {
-		{"id", container_match_id},
-		{"name", container_match_name},
-		{"status", container_match_status},
-		{"exited", container_match_exited},
-		{"ancestor", container_match_ancestor},
-		{"volume", container_match_volume},
-		{"network", match_network},
-		{"pod", match_pod},
-		{"health", match_health},
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(rules); i++)
-		if (!filters_match(f, rules[i].key, rules[i].match, c))
-			return false;
-	/* Several labels must all match. */
-	for (size_t i = 0; i < f->n; i++)
-		if (str_eq(f->items[i].key, "label") && !match_label(c, f->items[i].value))
-			return false;
-	return true;
-}
-
-static struct err *check_status_filters(const struct filters *f)
-{
-	static const char known[] = "created running paused restarting exited removing dead";
-
-	for (size_t i = 0; i < f->n; i++)
-		if (str_eq(f->items[i].key, "status") &&
-		    (!*f->items[i].value || !strstr(known, f->items[i].value)))
-			return err_new(ERR_INVALID, "filter status=%s: the states are: %s", f->items[i].value,
-				       known);
-	return NULL;
-}
-
-static void drop(struct list *l, const struct filters *f, int64_t last)
+/* Those that match, `last` of them at most (0: any number). */
+static void keep(struct list *l, const struct container_filter *f, int64_t last)
 {
 	size_t kept = 0;
 
 	for (size_t i = 0; i < l->n; i++) {
-		if (matches(f, l->items[i]) && (last <= 0 || (int64_t)kept < last))
+		if (container_filter_matches(f, l->items[i]) && (last <= 0 || (int64_t)kept < last))
 			l->items[kept++] = l->items[i];
 		else
 			container_free(l->items[i]);
@@ -231,19 +174,29 @@ static char *label_of(void *user, size_t row, const char *key)
 
 static const struct format_field fields[] = {
 	{"Command", "COMMAND"},
+	{"Created", "CREATED"},
 	{"CreatedAt", "CREATED AT"},
+	{"CreatedHuman", "CREATED"},
+	{"ExitCode", "EXIT CODE"},
+	{"Exited", "EXITED"},
+	{"ExitedAt", "EXITED AT"},
 	{"ID", "CONTAINER ID"},
 	{"Image", "IMAGE"},
+	{"ImageID", "IMAGE ID"},
+	{"IsInfra", "IS INFRA"},
 	{"Labels", "LABELS"},
 	{"LocalVolumes", "LOCAL VOLUMES"},
 	{"Mounts", "MOUNTS"},
 	{"Names", "NAMES"},
 	{"Networks", "NETWORKS"},
+	{"Pid", "PID"},
 	{"Pod", "POD ID"},
 	{"PodName", "PODNAME"},
 	{"Ports", "PORTS"},
+	{"Restarts", "RESTARTS"},
 	{"RunningFor", "CREATED"},
 	{"Size", "SIZE"},
+	{"StartedAt", "STARTED AT"},
 	{"State", "STATE"},
 	{"Status", "STATUS"},
 	{0},
@@ -265,19 +218,13 @@ static const struct format_table table = {
 
 static struct err *show(struct engine *e, const struct ps_flags *f)
 {
-	_cleanup_filters_ struct filters filters = {0};
+	_cleanup_container_filter_ struct container_filter *filter = NULL;
 	_cleanup_(list_release) struct list l = {0};
 
-	TRY(filters_parse(f->filters,
-			  "ancestor before exited health id label name network pod since status volume",
-			  &filters));
-	TRY(check_status_filters(&filters));
+	TRY(container_filter_new(e, f->filters, &filter));
 	int64_t last = f->latest ? 1 : f->last;
-	bool all = f->all || last > 0 || filters_have(&filters, "status") || filters_have(&filters, "exited");
-	TRY(container_list(e, all, &l.items, &l.n));
-	TRY(drop_by_time(e, &filters, "before", true, &l));
-	TRY(drop_by_time(e, &filters, "since", false, &l));
-	drop(&l, &filters, last);
+	TRY(container_list(e, f->all || last > 0 || container_filter_about_status(filter), &l.items, &l.n));
+	keep(&l, filter, last);
 	if (f->quiet && !f->format) {
 		for (size_t i = 0; i < l.n; i++)
 			puts(f->no_trunc ? l.items[i]->id : short_id(l.items[i]->id));

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "base/moment.h"
 #include "cli.h"
 
 #define WEIGHT_MIN 10

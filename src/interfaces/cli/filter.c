@@ -67,16 +67,3 @@ bool filters_match(const struct filters *f, const char *key,
 	}
 	return !any;
 }
-
-bool label_matches(char *const *labels, const char *filter)
-{
-	size_t key = strcspn(filter, "=");
-
-	STRV_FOREACH (l, labels) {
-		if (strncmp(*l, filter, key) != 0 || ((*l)[key] != '=' && (*l)[key] != '\0'))
-			continue;
-		if (filter[key] == '\0' || str_eq((*l)[key] ? *l + key + 1 : "", filter + key + 1))
-			return true;
-	}
-	return false;
-}

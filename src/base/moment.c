@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Points in time as users write them: --since, --until, --filter until=. */
+#include "base/moment.h"
+
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
+#include "base/memory.h"
+#include "base/str.h"
 #include "base/timestamp.h"
-#include "cli.h"
 
 /* Go's durations: "1h30m", "10s", "500ms". */
 static bool parse_duration(const char *s, int64_t *ret_ns)
@@ -65,20 +68,39 @@ static bool parse_local(const char *s, int64_t *ret_ns)
 	return false;
 }
 
+/* "1700000000" and "1700000000.123456789", to the nanosecond. */
+static bool parse_seconds(const char *s, int64_t *ret_ns)
+{
+	size_t whole = strspn(s, "0123456789"), fraction = 0;
+	int64_t ns = 0, unit = 1000000000;
+
+	if (s[whole] == '.')
+		fraction = strspn(s + whole + 1, "0123456789") + 1;
+	if (whole == 0 || whole > 10 || s[whole + fraction])
+		return false;
+	for (size_t i = 0; i < whole; i++)
+		ns = ns * 10 + (s[i] - '0');
+	if (ns > INT64_MAX / unit - 1)
+		return false;
+	ns *= unit;
+	for (size_t i = 1; i < fraction && unit > 1; i++) {
+		unit /= 10;
+		ns += (s[whole + i] - '0') * unit;
+	}
+	*ret_ns = ns;
+	return true;
+}
+
 struct err *moment_parse(const char *s, const char *what, int64_t *ret_ns)
 {
 	int64_t ns;
-	char *end;
 
 	if (parse_duration(s, &ns)) {
 		*ret_ns = timestamp_now_ns() - ns;
 		return NULL;
 	}
-	double seconds = strtod(s, &end);
-	if (*s && !*end && seconds >= 0 && seconds < 9e9) {
-		*ret_ns = (int64_t)(seconds * 1e9);
+	if (parse_seconds(s, ret_ns))
 		return NULL;
-	}
 	if (parse_local(s, ret_ns))
 		return NULL;
 	struct err *e = timestamp_parse(s, ret_ns);
