@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/str.h"
 
+#include <regex.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -225,6 +226,19 @@ bool label_matches(char *const *labels, const char *filter)
 			return true;
 	}
 	return false;
+}
+
+bool name_matches(const char *name, const char *pattern)
+{
+	regex_t r;
+
+	if (str_eq(name, pattern))
+		return true;
+	if (regcomp(&r, pattern, REG_EXTENDED | REG_NOSUB) != 0)
+		return false;
+	bool found = regexec(&r, name, 0, NULL, 0) == 0;
+	regfree(&r);
+	return found;
 }
 
 void env_drop_repeated(char **env)

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/container_filter.h"
 
-#include <regex.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,19 +34,12 @@ static bool match_id(struct candidate *x, const char *value)
 	return str_starts(x->c->id, value);
 }
 
-/* A regular expression, as docker has it, of the name with or without its leading slash. */
+/* With or without its leading slash. */
 static bool match_name(struct candidate *x, const char *value)
 {
 	_cleanup_free_ char *slashed = xasprintf("/%s", x->c->name);
-	regex_t r;
 
-	if (str_eq(x->c->name, value) || str_eq(slashed, value))
-		return true;
-	if (regcomp(&r, value, REG_EXTENDED | REG_NOSUB) != 0)
-		return false;
-	bool found = regexec(&r, x->c->name, 0, NULL, 0) == 0 || regexec(&r, slashed, 0, NULL, 0) == 0;
-	regfree(&r);
-	return found;
+	return name_matches(x->c->name, value) || name_matches(slashed, value);
 }
 
 static bool match_status(struct candidate *x, const char *value)

@@ -30,9 +30,9 @@
 
 #include "base/fd.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/str.h"
-#include "base/log.h"
 #include "base/user.h"
 #include "layer_path.h"
 

@@ -26,7 +26,7 @@ struct pull_split {
 	struct chunk {
 		enum chunk_state { CHUNK_FREE, CHUNK_TAKEN, CHUNK_DONE } state;
 		uint64_t offset, end; /* what is missing of it */
-	} *chunks;
+	} * chunks;
 	size_t n_chunks;
 	uint64_t begin; /* of the first chunk */
 	uint64_t received;

@@ -116,3 +116,20 @@ def test_podman_s_fields(t):
     image_id = t.havre("inspect", "-f", "{{.Image}}", "one").out.strip()
     assert row[:6] == ["3", "true", "0", "0", "false", "1"] and row[6] == image_id[7:19] and row[7].endswith("Z"), row
     assert "ExitCode" not in json.loads(t.havre("ps", "-a", "--format", "json").out)
+
+
+def test_filters_of_other_lists(t):
+    """Names are regular expressions and labels have their opposite in every list; a label that is not there is an empty text."""
+    network_fixture.isolate(t)
+    image = t.busybox_image()
+    for name, label in (("ab", "x=1"), ("xab", "y=1")):
+        t.havre("network", "create", "--label", label, name)
+        t.havre("volume", "create", "--label", label, name)
+    for kind in ("network", "volume"):
+        for pair, wanted in (("name=ab", ["ab", "xab"]), ("name=^ab$", ["ab"]), ("label=x", ["ab"]), ("name=(", [])):
+            assert t.havre(kind, "ls", "--filter", pair, "--format", "{{.Name}}").out.split() == wanted, (kind, pair)
+        listed = t.havre(kind, "ls", "--filter", "label!=x", "--filter", "name=ab", "--format", "{{.Name}}[{{.Label \"x\"}}]").out
+        assert listed == "xab[]\n", (kind, listed)
+    assert t.havre("images", "-q", "--filter", "until=2000-01-01").out == ""
+    assert len(t.havre("images", "--filter", "label!=x", "--filter", "until=0s", "--format", "{{.ID}}[{{.Label \"x\"}}]").out.splitlines()) == 1
+    assert t.havre("images", "-q", "--filter", f"since={image}").out == t.havre("images", "-q", "--filter", f"before={image}").out == ""

@@ -308,7 +308,7 @@ static struct err *answer(struct exchange *x, int status, const char *type, cons
 struct err *answer_json(struct exchange *x, int status, struct json *body)
 {
 	_cleanup_json_ struct json *owned = body;
-	_cleanup_free_ char *text = json_print(body, JSON_COMPACT);
+	_cleanup_free_ char *text = json_print(owned, JSON_COMPACT);
 	_cleanup_free_ char *line = xasprintf("%s\n", text);
 
 	return answer(x, status, "application/json", NULL, line);
@@ -360,7 +360,7 @@ static int status_of(const struct err *e)
 void answer_error(struct exchange *x, struct err *e)
 {
 	_cleanup_err_ struct err *owned = e;
-	_cleanup_free_ char *text = err_text(e);
+	_cleanup_free_ char *text = err_text(owned);
 
 	if (x->answered) {
 		x->close = true;

@@ -56,7 +56,7 @@ struct json *image_row(const struct image *i)
 }
 
 /* docker's patterns: NAME or NAME:TAG with * and ?; without a tag any tag. */
-static bool name_matches(const struct image *i, const char *pattern)
+static bool reference_matches(const struct image *i, const char *pattern)
 {
 	STRV_FOREACH (n, i->names) {
 		_cleanup_free_ char *name = familiar_name(*n);
@@ -74,7 +74,7 @@ static bool name_matches(const struct image *i, const char *pattern)
 
 static bool match_reference(const void *object, const char *value)
 {
-	return name_matches(object, value);
+	return reference_matches(object, value);
 }
 
 static bool match_dangling(const void *object, const char *value)

@@ -9,7 +9,7 @@
 
 static bool match_name(const void *object, const char *value)
 {
-	return strstr(network_name(object), value) != NULL;
+	return name_matches(network_name(object), value);
 }
 
 static bool match_id(const void *object, const char *value)

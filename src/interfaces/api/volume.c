@@ -6,7 +6,7 @@
 
 static bool match_name(const void *object, const char *value)
 {
-	return strstr(((const struct volume *)object)->name, value) != NULL;
+	return name_matches(((const struct volume *)object)->name, value);
 }
 
 static bool match_driver(const void *object, const char *value)

@@ -107,7 +107,8 @@ struct format_table {
 	const char *columns;               /* "{{.ID}}\t{{.Image}}" */
 };
 /* Prints rows (an array of objects) to stdout. format: NULL or "table": the default columns under their headings; "json": an object a line;
- * "table TEMPLATE"; TEMPLATE. `label` answers {{.Label "key"}} for row i, may be NULL. */
+ * "table TEMPLATE"; TEMPLATE. `label` answers {{.Label "key"}} for row i (NULL: it has none); it
+ * may be NULL. */
 _must_check_ struct err *format_rows(const char *format, const struct format_table *t, struct json *rows,
 				     char *(*label)(void *user, size_t row, const char *key), void *user);
 /* An array of objects as `inspect` prints it: NULL: indented; "json"; or a template for each (cmd_inspect.c). */
@@ -138,6 +139,8 @@ void filters_release(struct filters *f);
 bool filters_match(const struct filters *f, const char *key,
 		   bool (*match)(const void *object, const char *value), const void *object);
 bool filters_have(const struct filters *f, const char *key);
+/* All filters "label" and none of "label!" match. */
+bool filters_labels(const struct filters *f, char *const *labels);
 
 /* -- files that are written (output_file.c) --------------------------------------------------------------------- */
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/memory.h"
+#include "base/moment.h"
 #include "cli.h"
 #include "commands.h"
 
@@ -39,16 +40,12 @@ static char **labels_of(struct store *s, const struct image *i)
 	return labels;
 }
 
-/* All label filters must match. */
 static bool labels_wanted(struct store *s, const struct filters *f, const struct image *i)
 {
-	if (!filters_have(f, "label"))
+	if (!filters_have(f, "label") && !filters_have(f, "label!"))
 		return true;
 	_cleanup_strv_ char **labels = labels_of(s, i);
-	for (size_t k = 0; k < f->n; k++)
-		if (str_eq(f->items[k].key, "label") && !label_matches(labels, f->items[k].value))
-			return false;
-	return true;
+	return filters_labels(f, labels);
 }
 
 static bool match_dangling(const void *object, const char *value)
@@ -58,7 +55,7 @@ static bool match_dangling(const void *object, const char *value)
 }
 
 /* A pattern is matched with the familiar name, with and without its tag, as docker does. */
-static bool name_matches(const struct reference *r, const char *pattern)
+static bool reference_matches(const struct reference *r, const char *pattern)
 {
 	_cleanup_free_ char *familiar = reference_familiar(r), *name = reference_familiar_name(r);
 	return fnmatch(pattern, familiar, FNM_PATHNAME) == 0 || fnmatch(pattern, name, FNM_PATHNAME) == 0;
@@ -72,7 +69,7 @@ static bool reference_wanted(const struct filters *f, const struct reference *r)
 		if (!str_eq(f->items[i].key, "reference"))
 			continue;
 		any = true;
-		if (name_matches(r, f->items[i].value))
+		if (reference_matches(r, f->items[i].value))
 			return true;
 	}
 	return !any;
@@ -156,24 +153,40 @@ static void add_image(const struct images_flags *f, const struct filters *filter
 	}
 }
 
-static struct err *drop_by_time(struct store *s, const struct filters *f, const char *key, bool before,
-				struct list *l)
+/* before= and since= name an image, whose creation is the border; until= says when. */
+static struct err *border_of(struct store *s, const struct filter *f, int64_t *ret_ns)
 {
+	_cleanup_image_ struct image *border = NULL;
+
+	if (str_eq(f->key, "until"))
+		return moment_parse(f->value, "filter until", ret_ns);
+	TRY(store_find(s, f->value, &border));
+	*ret_ns = border->created_ns;
+	return NULL;
+}
+
+static struct err *drop_by_time(struct list *l, const struct filters *f)
+{
+	int64_t before = INT64_MAX, since = INT64_MIN, ns;
+	size_t kept = 0;
+
 	for (size_t i = 0; i < f->n; i++) {
-		if (!str_eq(f->items[i].key, key))
+		bool upper = str_eq(f->items[i].key, "before") || str_eq(f->items[i].key, "until");
+		if (!upper && !str_eq(f->items[i].key, "since"))
 			continue;
-		_cleanup_image_ struct image *border = NULL;
-		TRY(store_find(s, f->items[i].value, &border));
-		size_t kept = 0;
-		for (size_t k = 0; k < l->n; k++) {
-			int64_t t = l->items[k]->created_ns;
-			if (before ? t < border->created_ns : t > border->created_ns)
-				l->items[kept++] = l->items[k];
-			else
-				image_free(l->items[k]);
-		}
-		l->n = kept;
+		TRY(border_of(l->store, &f->items[i], &ns));
+		if (upper)
+			before = MIN(before, ns);
+		else
+			since = MAX(since, ns);
 	}
+	for (size_t i = 0; i < l->n; i++) {
+		if (l->items[i]->created_ns < before && l->items[i]->created_ns > since)
+			l->items[kept++] = l->items[i];
+		else
+			image_free(l->items[i]);
+	}
+	l->n = kept;
 	return NULL;
 }
 
@@ -181,7 +194,8 @@ static char *label_of_row(void *user, size_t row, const char *key)
 {
 	const struct list *l = user;
 	_cleanup_strv_ char **labels = labels_of(l->store, l->items[l->of_row[row]]);
-	return xstrdup(env_get(labels, key) ? env_get(labels, key) : "");
+	const char *value = env_get(labels, key);
+	return value ? xstrdup(value) : NULL;
 }
 
 static const struct format_field fields[] = {
@@ -223,12 +237,11 @@ static struct err *run(struct invocation *in, int *ret_status)
 	_cleanup_json_ struct json *rows = json_new_array();
 	struct store *s;
 
-	TRY(filters_parse(f->filters, "before dangling label reference since", &filters));
+	TRY(filters_parse(f->filters, "before dangling label label! reference since until", &filters));
 	TRY(cli_store(&s));
 	l.store = s;
 	TRY(store_list_brief(s, &l.items, &l.n));
-	TRY(drop_by_time(s, &filters, "before", true, &l));
-	TRY(drop_by_time(s, &filters, "since", false, &l));
+	TRY(drop_by_time(&l, &filters));
 	for (size_t i = 0; i < l.n; i++)
 		add_image(f, &filters, in->args[0], &l, i, rows);
 	if (f->quiet && !f->format) {
@@ -243,7 +256,8 @@ static const struct flag flags[] = {
 	 .help = "Show images without a name too (they always are)"},
 	{FLAG_BOOL_FIELD(struct images_flags, digests), .name = "digests", .help = "Show digests"},
 	{FLAG_LIST_FIELD(struct images_flags, filters), .name = "filter", .letter = 'f',
-	 .metavar = "key=value", .help = "Show only what matches (reference, label, dangling, before, since)",
+	 .metavar = "key=value",
+	 .help = "Show only what matches (reference, label, dangling, before, since, until)",
 	 .values = "before= dangling= label= reference= since="},
 	{FLAG_STRING_FIELD(struct images_flags, format), .name = "format", .metavar = "template",
 	 .help = "Print with a template ({{.Repository}}), as \"table TEMPLATE\", or as json",

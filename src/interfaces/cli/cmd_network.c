@@ -118,7 +118,7 @@ static bool match_id(const void *o, const char *value)
 
 static bool match_name(const void *o, const char *value)
 {
-	return strstr(network_name(o), value) != NULL;
+	return name_matches(network_name(o), value);
 }
 
 static bool match_scope(const void *o, const char *value)
@@ -131,20 +131,11 @@ static bool match_type(const void *o, const char *value)
 	return str_eq(network_predefined(o) ? "builtin" : "custom", value);
 }
 
-static bool labels_match(const struct filters *f, const struct network *n)
-{
-	for (size_t i = 0; i < f->n; i++)
-		if (str_eq(f->items[i].key, "label") &&
-		    !label_matches(network_get_spec(n)->labels, f->items[i].value))
-			return false;
-	return true;
-}
-
 static bool matches(const struct filters *f, const struct network *n)
 {
 	return filters_match(f, "driver", match_driver, n) && filters_match(f, "id", match_id, n) &&
 	       filters_match(f, "name", match_name, n) && filters_match(f, "scope", match_scope, n) &&
-	       filters_match(f, "type", match_type, n) && labels_match(f, n);
+	       filters_match(f, "type", match_type, n) && filters_labels(f, network_get_spec(n)->labels);
 }
 
 static struct err *dangling_matches(struct engine *e, const struct filters *f, const struct network *n,
@@ -212,7 +203,7 @@ static char *label_of(void *user, size_t row, const char *key)
 {
 	const struct shown *s = user;
 	const char *value = env_get(network_get_spec(s->items[row])->labels, key);
-	return xstrdup(value ? value : "");
+	return value ? xstrdup(value) : NULL;
 }
 
 static struct err *run_list(struct invocation *in, int *ret_status)
@@ -223,7 +214,7 @@ static struct err *run_list(struct invocation *in, int *ret_status)
 	_cleanup_json_ struct json *rows = json_new_array();
 	struct engine *e;
 
-	TRY(filters_parse(f->filters, "dangling driver id label name scope type", &filters));
+	TRY(filters_parse(f->filters, "dangling driver id label label! name scope type", &filters));
 	TRY(cli_engine(&e));
 	TRY(network_list(e, &s.all, &s.n_all));
 	s.items = xnew_array(struct network *, s.n_all + 1);

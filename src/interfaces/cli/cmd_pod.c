@@ -155,20 +155,12 @@ struct list_flags {
 
 static bool match_name(const void *o, const char *value)
 {
-	return strstr(((const struct container *)o)->name, value) != NULL;
+	return name_matches(((const struct container *)o)->name, value);
 }
 
 static bool match_id(const void *o, const char *value)
 {
 	return str_starts(((const struct container *)o)->id, value);
-}
-
-static bool labels_match(const struct filters *f, const struct container *pod)
-{
-	for (size_t i = 0; i < f->n; i++)
-		if (str_eq(f->items[i].key, "label") && !label_matches(pod->labels, f->items[i].value))
-			return false;
-	return true;
 }
 
 static bool match_status(const void *status, const char *value)
@@ -228,12 +220,13 @@ static struct err *run_ls(struct invocation *in, int *ret_status)
 	size_t n = 0;
 
 	(void)ret_status;
-	TRY(filters_parse(f->filters, "id label name status", &filters));
+	TRY(filters_parse(f->filters, "id label label! name status", &filters));
 	TRY(cli_engine(&e));
 	TRY(pod_list(e, &list, &n));
 	for (size_t i = 0; i < n && !error; i++)
 		if (filters_match(&filters, "name", match_name, list[i]) &&
-		    filters_match(&filters, "id", match_id, list[i]) && labels_match(&filters, list[i]))
+		    filters_match(&filters, "id", match_id, list[i]) &&
+		    filters_labels(&filters, list[i]->labels))
 			error = add_row(e, list[i], f, &filters, rows);
 	containers_free(list, n);
 	TRY(error);

@@ -8,8 +8,8 @@
 #include "base/moment.h"
 #include "cli.h"
 #include "commands.h"
-#include "engine/usage.h"
 #include "engine/network.h"
+#include "engine/usage.h"
 #include "images/snapshot.h"
 
 struct prune_flags {
@@ -89,19 +89,6 @@ static struct err *parse_filters(const struct prune_flags *f, const char *known,
 	return NULL;
 }
 
-/* All label filters must match; "label!=x" is parsed as the key "label!". */
-static bool labels_wanted(const struct borders *b, char *const *labels)
-{
-	for (size_t i = 0; i < b->filters.n; i++) {
-		const struct filter *f = &b->filters.items[i];
-		if (str_eq(f->key, "label") && !label_matches(labels, f->value))
-			return false;
-		if (str_eq(f->key, "label!") && label_matches(labels, f->value))
-			return false;
-	}
-	return true;
-}
-
 /* -- containers --------------------------------------------------------------------------------------------------- */
 
 static struct err *prune_container(struct engine *e, struct container *c, const struct borders *b,
@@ -111,7 +98,8 @@ static struct err *prune_container(struct engine *e, struct container *c, const 
 	struct store *s;
 
 	if (c->status == CONTAINER_RUNNING || c->status == CONTAINER_PAUSED ||
-	    c->status == CONTAINER_REMOVING || c->created_ns > b->until_ns || !labels_wanted(b, c->labels))
+	    c->status == CONTAINER_REMOVING || c->created_ns > b->until_ns ||
+	    !filters_labels(&b->filters, c->labels))
 		return NULL;
 	TRY(engine_store(e, &s));
 	err_free(snapshot_usage(s, c->id, &bytes));
@@ -154,7 +142,7 @@ static struct err *image_wanted(struct store *s, const struct image *i, const st
 	_cleanup_image_ struct image *whole = NULL; /* lists come without configurations */
 	TRY(store_find(s, i->id.s, &whole));
 	_cleanup_strv_ char **labels = image_labels(whole->config);
-	*ret = labels_wanted(b, labels);
+	*ret = filters_labels(&b->filters, labels);
 	return NULL;
 }
 
@@ -208,7 +196,7 @@ static struct err *prune_volumes(struct engine *e, const struct borders *b, bool
 	struct err *error = NULL;
 	for (size_t i = 0; i < n && !error; i++) {
 		bool removed = false;
-		if (v[i].links || !(all || v[i].generated) || !labels_wanted(b, v[i].labels))
+		if (v[i].links || !(all || v[i].generated) || !filters_labels(&b->filters, v[i].labels))
 			continue;
 		uint64_t bytes = volume_bytes(&v[i]);
 		error = volume_remove_unused(e, v[i].name, &removed);
@@ -229,7 +217,7 @@ static struct err *prune_network(struct engine *e, struct network *n, const stru
 	bool used;
 
 	if (network_predefined(n) || network_created_ns(n) > b->until_ns ||
-	    !labels_wanted(b, network_get_spec(n)->labels))
+	    !filters_labels(&b->filters, network_get_spec(n)->labels))
 		return NULL;
 	TRY(network_in_use(e, n, &used));
 	if (used)

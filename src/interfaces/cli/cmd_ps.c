@@ -169,7 +169,8 @@ static void keep(struct list *l, const struct container_filter *f, int64_t last)
 static char *label_of(void *user, size_t row, const char *key)
 {
 	const struct list *l = user;
-	return xstrdup(env_get(l->items[row]->labels, key) ? env_get(l->items[row]->labels, key) : "");
+	const char *value = env_get(l->items[row]->labels, key);
+	return value ? xstrdup(value) : NULL;
 }
 
 static const struct format_field fields[] = {

@@ -95,7 +95,7 @@ static const struct format_field fields[] = {
 
 static bool match_name(const void *o, const char *value)
 {
-	return strstr(((const struct secret *)o)->name, value) != NULL;
+	return name_matches(((const struct secret *)o)->name, value);
 }
 
 static bool match_id(const void *o, const char *value)

@@ -91,7 +91,7 @@ static void list_release(struct list *l)
 
 static bool match_name(const void *object, const char *value)
 {
-	return strstr(((const struct volume *)object)->name, value);
+	return name_matches(((const struct volume *)object)->name, value);
 }
 
 static bool match_driver(const void *object, const char *value)
@@ -106,24 +106,11 @@ static bool match_dangling(const void *object, const char *value)
 	return dangling == (str_eq(value, "true") || str_eq(value, "1"));
 }
 
-/* All label filters must match. */
-static bool labels_wanted(const struct filters *f, const struct volume *v)
-{
-	for (size_t k = 0; k < f->n; k++)
-		if (str_eq(f->items[k].key, "label") && !label_matches(v->labels, f->items[k].value))
-			return false;
-	return true;
-}
-
 static char *label_of_row(void *user, size_t row, const char *key)
 {
 	const struct list *l = user;
-	size_t n = strlen(key);
-
-	STRV_FOREACH (p, l->of_row[row]->labels)
-		if (strncmp(*p, key, n) == 0 && (*p)[n] == '=')
-			return xstrdup(*p + n + 1);
-	return NULL;
+	const char *value = env_get(l->of_row[row]->labels, key);
+	return value ? xstrdup(value) : NULL;
 }
 
 static void add_row(const struct volume *v, struct json *rows)
@@ -168,7 +155,7 @@ static struct err *run_ls(struct invocation *in, int *ret_status)
 	size_t n_rows = 0;
 	struct engine *e;
 
-	TRY(filters_parse(f->filters, "dangling driver label name", &filters));
+	TRY(filters_parse(f->filters, "dangling driver label label! name", &filters));
 	TRY(cli_engine(&e));
 	TRY(volume_list(e, &l.v, &l.n));
 	l.of_row = xnew_array(const struct volume *, l.n + 1);
@@ -176,7 +163,8 @@ static struct err *run_ls(struct invocation *in, int *ret_status)
 		const struct volume *v = &l.v[i];
 		if (!filters_match(&filters, "name", match_name, v) ||
 		    !filters_match(&filters, "driver", match_driver, v) ||
-		    !filters_match(&filters, "dangling", match_dangling, v) || !labels_wanted(&filters, v))
+		    !filters_match(&filters, "dangling", match_dangling, v) ||
+		    !filters_labels(&filters, v->labels))
 			continue;
 		l.of_row[n_rows++] = v;
 		add_row(v, rows);

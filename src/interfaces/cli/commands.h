@@ -19,8 +19,8 @@ extern const struct command cmd_manifest_add, cmd_manifest_annotate, cmd_manifes
 	cmd_manifest_inspect, cmd_manifest_push, cmd_manifest_remove, cmd_manifest_rm;
 /* What is kept. */
 extern const struct command cmd_container_prune, cmd_history, cmd_image_prune, cmd_image_tree,
-	cmd_system_check, cmd_system_df, cmd_system_prune, cmd_system_service, cmd_volume_create, cmd_volume_inspect,
-	cmd_volume_ls, cmd_volume_prune, cmd_volume_rm;
+	cmd_system_check, cmd_system_df, cmd_system_prune, cmd_system_service, cmd_volume_create,
+	cmd_volume_inspect, cmd_volume_ls, cmd_volume_prune, cmd_volume_rm;
 
 /* What a container has written. */
 extern const struct command cmd_commit, cmd_cp, cmd_diff, cmd_export;

@@ -67,3 +67,14 @@ bool filters_match(const struct filters *f, const char *key,
 	}
 	return !any;
 }
+
+bool filters_labels(const struct filters *f, char *const *labels)
+{
+	for (size_t i = 0; i < f->n; i++) {
+		bool wanted = str_eq(f->items[i].key, "label");
+		if ((wanted || str_eq(f->items[i].key, "label!")) &&
+		    label_matches(labels, f->items[i].value) != wanted)
+			return false;
+	}
+	return true;
+}

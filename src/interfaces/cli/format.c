@@ -21,7 +21,9 @@ struct label_call {
 static char *call_label(void *user, const char *argument)
 {
 	struct label_call *c = user;
-	return c->label ? c->label(c->user, c->row, argument) : xstrdup("");
+	char *value = c->label ? c->label(c->user, c->row, argument) : NULL;
+
+	return value ? value : xstrdup("");
 }
 
 /* The heading of {{.Label "com.example.some-key"}} is "some key". */

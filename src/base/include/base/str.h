@@ -63,6 +63,8 @@ void env_set(char ***env, const char *name, const char *value);
 const char *env_get(char *const *env, const char *name);
 /* "key" or "key=value" against a vector of KEY=value, as filters have it. */
 bool label_matches(char *const *labels, const char *filter);
+/* Is it the name, or an (extended) regular expression that is found in it, as filters by name have it? */
+bool name_matches(const char *name, const char *pattern);
 void env_drop_repeated(char **env); /* of several entries with one name the last stays */
 
 /* Strict: the whole string is a decimal number in range, no sign for unsigned, no blanks. `what` names the
