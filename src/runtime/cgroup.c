@@ -468,48 +468,77 @@ int rt_cgroup_clone_fd(const struct rt_cgroup *cg)
 	return cg->v2_fd;
 }
 
-/* "PATH" enters that sub-group in every hierarchy, "CONTROLLER[,…]:PATH" only in those hierarchies. */
-static struct err *parse_subgroup(const char *subgroup, unsigned *ret_controllers, bool *ret_all,
-				  char **ret_path)
-{
-	const char *colon = strchr(subgroup, ':');
+struct subgroup {
+	unsigned controllers; /* 0: of every hierarchy */
+	char *path;
+};
 
-	*ret_all = !colon;
-	*ret_controllers = 0;
+struct subgroups {
+	struct subgroup *list;
+	size_t n;
+};
+
+static void subgroups_release(struct subgroups *s)
+{
+	for (size_t i = 0; i < s->n; i++)
+		free(s->list[i].path);
+	free(s->list);
+}
+
+/* "PATH" enters that sub-group in every hierarchy, "CONTROLLER[,…]:PATH" only in those hierarchies. */
+static struct err *parse_subgroup(const char *text, struct subgroup *ret)
+{
+	const char *path = text, *colon = strchr(text, ':');
+
 	if (colon) {
-		_cleanup_free_ char *list = xstrndup(subgroup, (size_t)(colon - subgroup));
-		*ret_controllers = cg_controllers_parse(list);
-		if (*ret_controllers == 0)
-			return err_new(ERR_INVALID, "--cgroup %s: unknown controller %s", subgroup, list);
-		subgroup = colon + 1;
+		_cleanup_free_ char *list = xstrndup(text, (size_t)(colon - text));
+		ret->controllers = cg_controllers_parse(list);
+		if (ret->controllers == 0)
+			return err_new(ERR_INVALID, "--cgroup %s: unknown controller %s", text, list);
+		path = colon + 1;
 	}
-	if (subgroup[strspn(subgroup, "/.")] == '\0' && !strstr(subgroup, "..")) {
-		*ret_path = xstrdup(""); /* "/" is the container's group itself */
+	if (path[strspn(path, "/.")] == '\0' && !strstr(path, "..")) {
+		ret->path = xstrdup(""); /* "/" is the container's group itself */
 		return NULL;
 	}
-	struct err *e = cg_clean_path(subgroup, ret_path);
+	struct err *e = cg_clean_path(path, &ret->path);
 	if (e) {
 		err_free(e);
-		return err_new(ERR_INVALID, "--cgroup %s: bad sub cgroup path: must not contain ..",
-			       subgroup);
+		return err_new(ERR_INVALID, "--cgroup %s: bad sub cgroup path: must not contain ..", path);
 	}
 	return NULL;
 }
 
-struct err *rt_cgroup_prepare_enter(struct rt_cgroup *cg, const char *subgroup)
+static struct err *parse_subgroups(char *const *texts, struct subgroups *s)
 {
-	_cleanup_free_ char *sub = NULL;
-	unsigned controllers = 0;
-	bool all = true;
+	size_t cap = 0;
 
-	if (subgroup)
-		TRY(parse_subgroup(subgroup, &controllers, &all, &sub));
-	else if (cg->delegate)
-		sub = xstrdup(cg->delegate);
+	STRV_FOREACH (t, texts) {
+		GROW(s->list, s->n, cap);
+		s->list[s->n] = (struct subgroup){0};
+		TRY(parse_subgroup(*t, &s->list[s->n++]));
+	}
+	return NULL;
+}
+
+/* The path below the container's group, or "". */
+static const char *subgroup_of(const struct subgroups *s, const struct cg_group *g)
+{
+	for (size_t i = s->n; i-- > 0;)
+		if (s->list[i].controllers == 0 || s->list[i].controllers & g->controllers)
+			return s->list[i].path;
+	return "";
+}
+
+struct err *rt_cgroup_prepare_enter(struct rt_cgroup *cg, char *const *subgroups)
+{
+	_cleanup_(subgroups_release) struct subgroups subs = {0};
+
+	TRY(parse_subgroups(subgroups, &subs));
 	for (size_t i = 0; i < cg->n; i++) {
 		struct cg_group *g = &cg->g[i];
-		bool use_sub = sub && *sub && (all || (controllers & g->controllers));
-		_cleanup_free_ char *joined = use_sub ? xasprintf("%s%s", g->dir, sub) : NULL;
+		const char *sub = !subgroups && cg->delegate ? cg->delegate : subgroup_of(&subs, g);
+		_cleanup_free_ char *joined = *sub ? xasprintf("%s%s", g->dir, sub) : NULL;
 		const char *dir = joined ? joined : g->dir;
 
 		fd_close(g->enter_fd);

@@ -85,7 +85,7 @@ static struct err *clone_child(struct exec *x)
 	const struct rt_exec *r = x->request;
 	struct rt_container *c = x->c;
 	if (c->cgroup)
-		TRY(rt_cgroup_prepare_enter(c->cgroup, r->cgroup));
+		TRY(rt_cgroup_prepare_enter(c->cgroup, r->cgroups));
 	int cgroup_fd = c->cgroup ? rt_cgroup_clone_fd(c->cgroup) : -1;
 	x->join.pidfd = c->pidfd;
 	for (size_t i = 0; i < SPEC_NS_COUNT; i++)
@@ -129,7 +129,7 @@ static struct err *clone_child(struct exec *x)
 	 * namespace, into which the clone is made: EACCES. This way is slower (a grace period), so it comes second. */
 	if (e && cgroup_fd >= 0 && (e->errnum == EACCES || e->errnum == EBUSY || e->errnum == EOPNOTSUPP)) {
 		err_free(e);
-		TRY(rt_cgroup_prepare_enter_like(c->cgroup, r->cgroup ? 0 : c->pid));
+		TRY(rt_cgroup_prepare_enter_like(c->cgroup, r->cgroups ? 0 : c->pid));
 		x->init.cloned_into_cgroup = false;
 		clone.cgroup_fd = -1;
 		e = namespace_clone(&clone, &x->result.pid, &x->result.pidfd);

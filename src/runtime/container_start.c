@@ -30,7 +30,8 @@ static struct err *send_listener(struct rt_container *c, const struct spec *s, p
 		json_set_string(o, "metadata", metadata);
 	json_set(o, "state", state);
 	_cleanup_free_ char *text = json_print(o, JSON_COMPACT);
-	TRY_WRAP(fd_unix_connect(path, SOCK_STREAM, &sock), "linux.seccomp.listenerPath");
+	TRY_WRAP(fd_unix_connect(path, SOCK_STREAM, &sock),
+		 "linux.seccomp.listenerPath: failed to connect with seccomp agent");
 	return fd_send(sock, text, strlen(text), &listener, 1);
 }
 

@@ -194,7 +194,9 @@ struct err *mount_target(const struct inroot *root, const char *path, bool direc
 				 : inroot_open_at(root, path, O_PATH, 0, &fd);
 	if (!e && link == TARGET_LINK_REFUSED && fstat(fd, &st) == 0 && S_ISLNK(st.st_mode)) {
 		close(fd);
-		return err_new(ERR_INVALID, "%s inside the root is a symlink, which is refused here", path);
+		return err_new(ERR_INVALID,
+			       "%s inside the root is a symlink, but must be mounted on ordinary directory",
+			       path);
 	}
 	if (!e) {
 		*ret_fd = fd;

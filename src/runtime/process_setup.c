@@ -85,6 +85,23 @@ struct err *process_set_own_oom_score(const struct spec_process *p, int proc_fd)
 	return NULL;
 }
 
+/* EPERM has two reasons beside a missing CAP_SYS_NICE, and the kernel says neither (sched(7)). */
+static struct err *scheduler_error(int errnum, const struct spec_scheduler *s, pid_t pid)
+{
+	cpu_set_t cpus;
+	bool all = sched_getaffinity(pid, sizeof(cpus), &cpus) < 0 ||
+		   CPU_COUNT(&cpus) >= sysconf(_SC_NPROCESSORS_ONLN);
+	if (errnum == EPERM && s->policy == SCHED_DEADLINE_POLICY && !all)
+		return err_errno(errnum, "process.scheduler: process scheduler can't be used together with "
+					 "AllowedCPUs (SCHED_DEADLINE needs all CPUs, "
+					 "linux.resources.cpu.cpus allows some)");
+	if (errnum == EPERM && (s->policy == SCHED_FIFO || s->policy == SCHED_RR))
+		return err_errno(errnum, "process.scheduler: cannot set it (a real-time policy needs "
+					 "CAP_SYS_NICE and, on cgroup v1, "
+					 "linux.resources.cpu.realtimeRuntime)");
+	return err_errno(errnum, "process.scheduler: cannot set it");
+}
+
 struct err *process_set_limits(const struct spec_process *p, int proc_fd, pid_t pid, bool rootless,
 			       char ***warnings)
 {
@@ -95,7 +112,7 @@ struct err *process_set_limits(const struct spec_process *p, int proc_fd, pid_t 
 	else if (p->has_oom_score_adj)
 		TRY(set_oom_score(proc_fd, pid, p->oom_score_adj, warnings));
 	if (p->has_scheduler && syscall(SYS_sched_setattr, pid, &p->scheduler, 0) < 0)
-		return err_errno(errno, "process.scheduler: cannot set it");
+		return scheduler_error(errno, &p->scheduler, pid);
 	if (p->has_io_priority &&
 	    syscall(SYS_ioprio_set, 1 /* IOPRIO_WHO_PROCESS */, pid, p->io_priority) < 0)
 		return err_errno(errno, "process.ioPriority: cannot set it");

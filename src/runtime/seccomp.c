@@ -200,8 +200,8 @@ static struct err *parse_rule(const struct json_cursor *rule, struct sc_profile 
 		if (row < 0)
 			continue; /* newer than we are, or of another architecture */
 		if (notify && strcmp(name, "write") == 0)
-			return json_error(&at, "write cannot use SCMP_ACT_NOTIFY: the runtime itself would "
-					       "wait for the answer");
+			return json_error(&at, "SCMP_ACT_NOTIFY cannot be used for the write syscall: the "
+					       "runtime itself would wait for the answer");
 		p->known[row] = 1;
 		if (action == p->default_action)
 			continue;

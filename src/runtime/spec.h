@@ -55,6 +55,9 @@ struct spec_capabilities {
 	char **unknown; /* names that we do not know; owned */
 };
 
+/* <sched.h> of glibc has none, and <linux/sched.h> another name for the others. */
+#define SCHED_DEADLINE_POLICY 6
+
 /* As sched_setattr(2) takes it; glibc 2.36 has no struct for it. */
 struct spec_scheduler {
 	uint32_t size, policy;

@@ -193,7 +193,8 @@ static enum spec_ns sysctl_namespace(const char *dotted)
 	return SPEC_NS_COUNT;
 }
 
-static struct err *sysctl_check(struct spec *s, const struct json_cursor *c, const char *path)
+static struct err *sysctl_check(struct spec *s, const struct json_cursor *c, const char *path,
+				const char *value)
 {
 	_cleanup_free_ char *dotted = xstrdup(path);
 	/* A name whose first separator is a slash is written with slashes, so that names of interfaces may have dots. */
@@ -209,6 +210,9 @@ static struct err *sysctl_check(struct spec *s, const struct json_cursor *c, con
 		return json_error(c, "needs a %s namespace of the container's own", namespace_kinds[ns].type);
 	if (str_eq(dotted, "kernel.hostname"))
 		return json_error(c, "is not allowed as it conflicts with the OCI \"hostname\" field");
+	if (str_eq(dotted, "kernel.domainname") && s->domainname && !str_eq(value, s->domainname))
+		return json_error(c, "conflicts with the OCI \"domainname\" field, which is \"%s\"",
+				  s->domainname);
 	s->sysctl_namespaces |= 1u << ns;
 	return NULL;
 }
@@ -229,7 +233,7 @@ static struct err *sysctls_parse(struct spec *s)
 		bool dots = dot && (!slash || dot < slash);
 		for (char *p = path; dots && *p; p++) /* as sysctl(8): with dots, a slash stands for a dot */
 			*p = *p == '.' ? '/' : *p == '/' ? '.' : *p;
-		TRY(sysctl_check(s, &c, path));
+		TRY(sysctl_check(s, &c, path, value));
 	}
 	return NULL;
 }
@@ -329,7 +333,8 @@ static struct err *net_devices_parse(struct spec *s)
 		s->net_devices[s->n_net_devices++] = (struct spec_pair){.key = xstrdup(c.key), .value = name};
 	}
 	if (s->n_net_devices && !s->ns[SPEC_NS_NET].present)
-		return json_error(&object, "needs a network namespace in namespaces");
+		return json_error(&object, "unable to move network devices without a NET namespace in "
+					   "linux.namespaces");
 	return NULL;
 }
 
@@ -356,7 +361,9 @@ static struct err *memory_policy_check(const struct json_cursor *c, int mode,
 	const int both = MPOL_F_STATIC_NODES | MPOL_F_RELATIVE_NODES;
 	bool without = mode == MPOL_DEFAULT || mode == MPOL_LOCAL;
 	if (without && m->nodes.given)
-		return json_error_at(c, "nodes", "must be absent: this mode has none");
+		return json_error_at(c, "nodes",
+				     "must be absent: with this mode they are to set_mempolicy(2) an "
+				     "invalid argument");
 	if (!without && mode != MPOL_PREFERRED && !m->nodes.given)
 		return json_error_at(c, "nodes", "is missing: this mode needs at least one");
 	if ((m->mode & both) == both)
@@ -371,16 +378,19 @@ static struct err *memory_policy_check(const struct json_cursor *c, int mode,
 static struct err *memory_policy_parse(struct spec *s)
 {
 	struct json_cursor c, flags;
-	const char *mode;
+	const char *mode = NULL;
 	TRY(json_get_object(&s->linux_, "memoryPolicy", JSON_OPTIONAL, &c));
-	if (!c.value)
+	struct json_iter members = json_iter(&c);
+	if (!json_next(&members, &flags)) /* absent; or {}, which runc takes for the default policy */
 		return NULL;
-	TRY(json_get_string(&c, "mode", JSON_REQUIRED, &mode));
+	TRY(json_get_string(&c, "mode", JSON_OPTIONAL, &mode));
+	if (!mode)
+		return json_error_at(&c, "mode", "invalid memory policy mode: is missing");
 	size_t at = 0;
 	while (at < ARRAY_SIZE(policies) && !str_eq(policies[at].name, mode))
 		at++;
 	if (at == ARRAY_SIZE(policies))
-		return json_error_at(&c, "mode", "\"%.100s\" is not a memory policy", mode);
+		return json_error_at(&c, "mode", "invalid memory policy mode \"%.100s\"", mode);
 	s->memory_policy.mode = policies[at].value;
 	TRY(json_get_array(&c, "flags", JSON_OPTIONAL, &flags));
 	for (size_t i = 0, n = json_array_len(&flags); i < n; i++) {
@@ -391,10 +401,10 @@ static struct err *memory_policy_parse(struct spec *s)
 		while (k < ARRAY_SIZE(policy_flags) && !str_eq(policy_flags[k].name, name))
 			k++;
 		if (k == ARRAY_SIZE(policy_flags))
-			return json_error(&f, "\"%s\" is not a flag of a memory policy", name);
+			return json_error(&f, "invalid memory policy flag \"%s\"", name);
 		s->memory_policy.mode |= policy_flags[k].value;
 	}
-	TRY(spec_set_parse(&c, "nodes", &s->memory_policy.nodes));
+	TRY_WRAP(spec_set_parse(&c, "nodes", &s->memory_policy.nodes), "invalid memory policy nodes");
 	TRY(memory_policy_check(&c, policies[at].value, &s->memory_policy));
 	s->memory_policy.set = true;
 	return NULL;

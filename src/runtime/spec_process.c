@@ -36,9 +36,6 @@ static const struct name_value rlimit_names[] = {
 	{"RLIMIT_STACK", RLIMIT_STACK},
 };
 
-#define SCHED_DEADLINE_POLICY \
-	6 /* <sched.h> of glibc has none, and <linux/sched.h> another name for the others */
-
 static const struct name_value policy_names[] = {
 	{"SCHED_OTHER", SCHED_OTHER},
 	{"SCHED_FIFO", SCHED_FIFO},

@@ -12,8 +12,8 @@
 
 struct options {
 	const char *console_socket, *pidfd_socket, *cwd, *user, *process, *pid_file, *process_label,
-		*apparmor, *cgroup;
-	char **env, **additional_gids, **cap;
+		*apparmor;
+	char **env, **additional_gids, **cap, **cgroup;
 	bool tty, detach, no_new_privs, ignore_paused, no_subreaper;
 	int64_t preserve_fds;
 };
@@ -48,8 +48,8 @@ static const struct flag flags[] = {
 	 .help = "Add a capability"},
 	{FLAG_INT_FIELD(struct options, preserve_fds), .name = "preserve-fds", .metavar = "N", .min = 0,
 	 .max = 65536, .help = "Pass those of file descriptors 3 to 3+N-1 that are open on to the process"},
-	{FLAG_STRING_FIELD(struct options, cgroup), .name = "cgroup", .metavar = "PATH",
-	 .help = "Run in a sub-cgroup of the container's"},
+	{FLAG_LIST_FIELD(struct options, cgroup), .name = "cgroup", .metavar = "[CONTROLLER[,...]:]PATH",
+	 .help = "Run in a sub-cgroup of the container's, of these controllers alone"},
 	{FLAG_BOOL_FIELD(struct options, ignore_paused), .name = "ignore-paused",
 	 .help = "Allow it in a paused container: the process waits until that is resumed"},
 	{FLAG_BOOL_FIELD(struct options, no_subreaper), .name = "no-subreaper",
@@ -225,7 +225,7 @@ static struct err *execute(const struct invocation *in, struct rt_container *c, 
 		.preserve_fds = (unsigned)o->preserve_fds + listen,
 		.listen_fds = listen,
 		.pid_file = o->pid_file,
-		.cgroup = o->cgroup,
+		.cgroups = o->cgroup,
 		.ignore_paused = o->ignore_paused,
 	};
 	log_debug("nsexec started: container %s: joining the namespaces of pid %d", c->id, (int)c->pid);

@@ -104,18 +104,20 @@ static struct err *run(struct invocation *in, int *ret_status)
 {
 	struct options *o = in->options;
 	_cleanup_(rt_container_freep) struct rt_container *c = NULL;
-	_cleanup_json_ struct json *resources = NULL;
+	_cleanup_json_ struct json *given = NULL, *resources = NULL;
 	TRY(oci_load(in, &c));
 	if (c->status == RT_STOPPED || !c->cgroup)
 		return err_new(ERR_STATE,
 			       c->cgroup ? "container not running" : "the container has no cgroup");
 	if (o->resources)
-		TRY(oci_read_json(o->resources, &resources));
+		TRY(oci_read_json(o->resources, &given));
 	else
-		resources = json_new_object();
-	struct json_cursor root = json_root(resources);
+		given = json_new_object();
+	struct json_cursor root = json_root(given);
 	if (json_kind(&root) != JSON_OBJECT)
 		return err_new(ERR_INVALID, "the resources must be a JSON object");
+	resources = oci_fold_resource_names(given);
+	root = json_root(resources);
 	TRY(apply_flags(o, resources));
 	TRY(rt_cgroup_check_resources(&root));
 	if (o->l3_cache_schema || o->mem_bw_schema)

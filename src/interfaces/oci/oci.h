@@ -32,6 +32,11 @@ struct err *oci_print_json(const struct json *v);
 /* A JSON file, or stdin for "-". */
 _must_check_ struct err *oci_read_json(const char *path, struct json **ret);
 
+/* -- linux.resources as callers write it (resource_names.c) -- */
+
+/* A copy whose names have the specification's spelling, whatever case they were in. Caller owns it. */
+struct json *oci_fold_resource_names(struct json *resources);
+
 /* -- create and run (make.c) -- */
 struct make_options {
 	const char *bundle, *config, *console_socket, *pidfd_socket, *pid_file;

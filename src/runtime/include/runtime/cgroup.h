@@ -64,9 +64,9 @@ _must_check_ struct err *rt_cgroup_create(struct rt_cgroup *cg, const struct jso
 _must_check_ struct err *rt_cgroup_update(struct rt_cgroup *cg, const struct json_cursor *resources);
 /* The v2 directory fd for CLONE_INTO_CGROUP, or -1 where there is none (borrowed). Hybrid has one too. */
 int rt_cgroup_clone_fd(const struct rt_cgroup *cg);
-/* Opens what rt_cgroup_enter_self needs; called by the parent so that the child needs no paths. `subgroup` (may be NULL): a path
- * below the container's group, or "CONTROLLER[,…]:PATH" for those hierarchies alone; it must exist. */
-_must_check_ struct err *rt_cgroup_prepare_enter(struct rt_cgroup *cg, const char *subgroup);
+/* Opens what rt_cgroup_enter_self needs; called by the parent so that the child needs no paths. `subgroups` (may be NULL): each
+ * a path below the container's group, or "CONTROLLER[,…]:PATH" for those hierarchies alone; it must exist. The last one counts. */
+_must_check_ struct err *rt_cgroup_prepare_enter(struct rt_cgroup *cg, char *const *subgroups);
 /* When the kernel refuses to clone into the prepared v2 group: enter_self goes, with the caller's rights (those of the opener count), to
  * the group that `pid` is in, if that is below the container's; the container may have made sub-groups with controllers, and then
  * allows no processes beside them. 0: to the prepared one. */
