@@ -572,7 +572,8 @@ struct err *rt_cgroup_enter_self(struct rt_cgroup *cg, bool cloned_into_v2)
 		/* "0" is the writer. For one thread of itself the kernel needs no lock against forks and exits, and so no grace
 		 * period (5 to 14 ms): that is why it is `tasks`, and why the process must be single-threaded. */
 		if (write(g->enter_fd, "0", 1) < 0)
-			return err_errno(errno, "cannot enter cgroup %s", g->dir);
+			return err_errno(errno, "error adding pid %d to cgroups: cannot enter cgroup %s",
+					 (int)getpid(), g->dir);
 		/* Left to close_range and execve: in both of its callers the process is about to do one of them. */
 	}
 	return NULL;

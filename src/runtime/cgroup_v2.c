@@ -82,7 +82,9 @@ static unsigned read_controllers(const char *dir, const char *file)
 	return cg_read(dir, file, text, sizeof(text)) == 0 ? cg_controllers_parse(text) : 0;
 }
 
-/* Enables in one ancestor what is available and missing there; all in one write, singly when the kernel refuses some. */
+/* Enables in one ancestor what is available and missing there; all in one write, singly when the kernel refuses some. Not when it
+ * refuses all because there are processes (EBUSY): those of them that it would take singly make the group a threaded domain, in
+ * which no container can be. */
 int cg_v2_enable_in(const char *dir, unsigned wanted)
 {
 	unsigned missing = wanted & read_controllers(dir, "cgroup.controllers") &
@@ -97,8 +99,9 @@ int cg_v2_enable_in(const char *dir, unsigned wanted)
 		if (missing >> c & 1)
 			len += (size_t)snprintf(text + len, sizeof(text) - len, "%s+%s", len ? " " : "",
 						cg_controller_name((enum cg_controller)c, true));
-	if (cg_write(dir, "cgroup.subtree_control", text) == 0)
-		return 0;
+	int refused = cg_write(dir, "cgroup.subtree_control", text);
+	if (refused == 0 || refused == EBUSY)
+		return refused;
 	for (unsigned c = 0; c < CG_CONTROLLERS; c++) {
 		if (!(missing >> c & 1))
 			continue;
