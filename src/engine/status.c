@@ -89,7 +89,8 @@ struct err *container_derive(struct engine *e, struct container *c, bool *ret_or
 	bool alive = monitor_alive(c->run_dir);
 
 	TRY(record_read(c->root_dir, &r));
-	*ret_orphaned = !alive && ((r.started && !r.finished) || runtime_state_left(e, c));
+	*ret_orphaned = !alive &&
+			((r.started && !r.finished) || runtime_state_left(e, c) || network_left(c->run_dir));
 	c->started_ns = r.started_ns;
 	c->finished_ns = r.finished_ns;
 	c->exit_code = r.exit_code;

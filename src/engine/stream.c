@@ -22,6 +22,7 @@ static bool frame_limits(unsigned type, size_t *ret_min, size_t *ret_max)
 		{STREAM_RESIZE, 4, 4},
 		{STREAM_SIGNAL, 1, 1},
 		{STREAM_REMOVED, 0, 0},
+		{STREAM_PORTS, 0, 0},
 		{STREAM_STARTED, 4, 4},
 		{STREAM_ERROR, 1, STREAM_ERROR_MAX},
 		{STREAM_STDIN_ACK, 4, 4},
@@ -29,6 +30,7 @@ static bool frame_limits(unsigned type, size_t *ret_min, size_t *ret_max)
 		{STREAM_STDERR, 1, STREAM_DATA_MAX},
 		{STREAM_EXIT, 5, 5},
 		{STREAM_LOST, 0, 0},
+		{STREAM_PORTS_HELD, 0, 0},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {

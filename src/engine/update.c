@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* container_update: limits and the restart policy of a container that exists, and perhaps runs. */
+/* container_update: limits, the restart policy and the published ports of a container that exists, and perhaps runs. */
 #include <stdio.h>
 
 #include "event.h"
+#include "network/join.h"
 #include "private.h"
 #include "restart_policy.h"
 #include "runtime/container.h"
 #include "spec.h"
+
+static bool is_up(const struct container *c)
+{
+	return c->status == CONTAINER_RUNNING || c->status == CONTAINER_PAUSED;
+}
 
 static struct err *merge_cpu(struct container_spec *s, const struct container_spec *u)
 {
@@ -119,30 +125,60 @@ static struct err *update(struct engine *e, struct container *c, const struct co
 		return err_new(ERR_INVALID, "the restart policy cannot be updated because the container is "
 					    "to be removed (--rm) when it ends");
 	TRY(limits_adjust(s, warnings));
-	if (c->status == CONTAINER_RUNNING || c->status == CONTAINER_PAUSED)
+	if (is_up(c))
 		TRY(apply(e, c, s));
 	if (u->restart)
 		TRY(tell_monitor(c, s->restart));
 	return store(e, c, s);
 }
 
-struct err *container_update(struct engine *e, struct container *c, const struct container_spec *changes,
-			     char ***warnings)
+/* Changes a copy of the stored spec and puts it in the place of the old one. Under the lock that is returned. */
+static struct err *begin(struct engine *e, struct container *c, struct container_spec *ret, int *ret_lock)
 {
 	_cleanup_json_ struct json *copy = NULL;
-	_cleanup_fd_ int lock = -1;
-	struct container_spec s = {0};
 
-	TRY(container_lock(e, c, &lock));
+	TRY(container_lock(e, c, ret_lock));
 	copy = container_spec_to_json(c->spec);
-	TRY(container_spec_from_json(copy, &s));
-	struct err *error = update(e, c, changes, &s, warnings);
+	return container_spec_from_json(copy, ret);
+}
+
+static struct err *finish(struct engine *e, struct container *c, struct container_spec *s, struct err *error)
+{
 	if (error) {
-		container_spec_release(&s);
+		container_spec_release(s);
 		return err_wrap(error, "cannot update container %s", c->name);
 	}
 	container_spec_release(c->spec);
-	*c->spec = s;
+	*c->spec = *s;
 	event_container(e, c, "update", NULL);
 	return NULL;
+}
+
+struct err *container_update(struct engine *e, struct container *c, const struct container_spec *changes,
+			     char ***warnings)
+{
+	_cleanup_fd_ int lock = -1;
+	struct container_spec s = {0};
+
+	TRY(begin(e, c, &s, &lock));
+	return finish(e, c, &s, update(e, c, changes, &s, warnings));
+}
+
+static struct err *update_ports(struct engine *e, struct container *c, struct container_spec *s,
+				char *const *add, char *const *remove)
+{
+	TRY(publish_edit(&s->publish, add, remove));
+	if (is_up(c))
+		TRY(network_update_ports(e, c, s));
+	return store(e, c, s);
+}
+
+struct err *container_update_ports(struct engine *e, struct container *c, char *const *add,
+				   char *const *remove)
+{
+	_cleanup_fd_ int lock = -1;
+	struct container_spec s = {0};
+
+	TRY(begin(e, c, &s, &lock));
+	return finish(e, c, &s, update_ports(e, c, &s, add, remove));
 }

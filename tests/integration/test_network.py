@@ -4,6 +4,8 @@ namespace of its own (network_fixture)."""
 
 import json
 import os
+import re
+import socket
 import subprocess
 
 from network_fixture import MACHINE, OUTSIDE, Outside, address, ask, isolate, serve
@@ -66,6 +68,67 @@ def test_network_publish(t):
     t.havre("rm", "-f", "web", "late")
     for wrong in ("0:80x", "1.2.3.4.5:80:80", "80-70", "70000", "8000-8002:80-81", "80/icmp"):
         assert t.havre("create", "-p", wrong, image, "true", check=False).rc == 125, wrong
+
+
+def test_network_update_ports(t):
+    """ports published and taken back while the container runs: what stays is never free for a moment, a port in use changes nothing, the next
+    start has the same; disconnecting the network moves them to the next one"""
+    image = isolate(t)
+    serve(t, "web", "-p", "8080:80", "-p", "9000-9002:9000-9002/udp", "-p", "80")
+    assert t.wait_for(lambda: ask(t, "127.0.0.1", 8080) == "web")
+    chosen = [p for p in t.havre("port", "web", "80").out.split() if "8080" not in p]
+
+    def held(port):
+        with socket.socket() as s:
+            try:
+                s.bind(("0.0.0.0", int(port)))
+            except OSError:
+                return True
+        return False
+
+    t.havre("update", "--publish-add", "8081:80", "--publish-add", "127.0.0.1:8082:80", "web")
+    assert t.wait_for(lambda: ask(t, "127.0.0.1", 8081) == "web") and t.wait_for(lambda: ask(t, "127.0.0.1", 8082) == "web")
+    assert t.wait_for(lambda: ask(t, "127.0.0.1", 8080) == "web")
+    for port in (8080, 8081, 8082, chosen[0].rsplit(":", 1)[1]):
+        assert held(port), port
+    t.havre("update", "--publish-rm", "8080:80", "--publish-rm", "9001/udp", "--publish-add", "8083:80", "web")
+    assert ask(t, "127.0.0.1", 8080) == "" and not held(8080)
+    assert t.wait_for(lambda: ask(t, "127.0.0.1", 8083) == "web") and held(8083) and held(8081)
+    after = t.havre("port", "web").out
+    assert "9001" not in after and "0.0.0.0:9000" in after and "0.0.0.0:9002" in after, after
+    assert all(c in after for c in chosen), (chosen, after)
+    taken = t.havre("update", "--publish-add", "8090:80", "--publish-add", "8083:81", "web", check=False)
+    assert taken.rc == 1 and "8083 is already allocated" in taken.err, taken.err
+    assert t.havre("port", "web").out == after and not held(8090)
+    unknown = t.havre("update", "--publish-rm", "81", "web", check=False)
+    assert unknown.rc == 1 and "port 81/tcp is not published" in unknown.err
+    t.havre("restart", "-t", "0", "web")
+    assert t.wait_for(lambda: ask(t, "127.0.0.1", 8083) == "web") and ask(t, "127.0.0.1", 8080) == ""
+    # The published ports go where the default route goes.
+    t.havre("network", "create", "second")
+    t.defer(t.havre, "network", "rm", "second")
+    t.havre("network", "connect", "second", "web")
+    t.havre("network", "disconnect", "bridge", "web")
+    assert t.wait_for(lambda: ask(t, "127.0.0.1", 8083) == "web") and held(8081)
+    t.havre("update", "--publish-rm", "80", "--publish-rm", "9000/udp", "--publish-rm", "9002/udp", "web")
+    assert t.havre("port", "web").out == "" and not held(8083)
+    t.havre("rm", "-f", "web")
+    assert "dnat" not in elements(t), elements(t)
+    # One that does not run is only changed.
+    t.havre("create", "--name", "later", image, "true")
+    t.defer(t.havre, "rm", "-f", "later")
+    t.havre("update", "--publish-add", "8080:80", "later")
+    assert "8080" in t.havre("inspect", "-f", "{{json .HostConfig.PortBindings}}", "later").out
+    alone = t.havre("run", "-d", "--name", "alone", "--network", "none", image, "sleep", "600")
+    t.defer(t.havre, "rm", "-f", "alone")
+    refused = t.havre("update", "--publish-add", "8080:80", "alone", check=False)
+    assert alone.rc == 0 and refused.rc == 1 and "network mode none" in refused.err
+
+
+def elements(t):
+    """The published ports in the rules, "dnat" where there is one."""
+    tables = t.run(["nft", "list", "ruleset"]).out
+    return "".join(f"dnat {m}\n" for m in re.findall(r"map (?:any|publish)[46] \{[^}]*elements = \{([^}]*)\}", tables))
 
 
 def test_network_many_ports(t):

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Attached clients: their frames, their queues, and dropping those that do not read (M3, M4). */
+#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -28,6 +29,7 @@ static void client_kill(struct monitor *m, struct client *c)
 		return;
 	monitor_watch(m, &c->source, 0);
 	fd_close(c->source.fd);
+	fd_close(c->passed_fd);
 	c->dead = true;
 	strbuf_release(&c->out);
 	c->out_offset = 0;
@@ -176,6 +178,18 @@ static struct err *handle_stdin(struct monitor *m, struct client *c, const struc
 	return NULL;
 }
 
+/* The ports that are no longer held are free at once. */
+static struct err *handle_ports(struct monitor *m, struct client *c)
+{
+	if (c->passed_fd < 0 || !m->network)
+		return err_new(ERR_INVALID, "published ports without a holder or a network");
+	if (dup3(c->passed_fd, MONITOR_FD_PORTS, O_CLOEXEC) < 0)
+		return err_errno(errno, "cannot take the published ports");
+	fd_close(c->passed_fd);
+	client_send(m, c, STREAM_PORTS_HELD, NULL, 0);
+	return NULL;
+}
+
 static struct err *handle_frame(struct monitor *m, struct client *c, const struct stream_frame *f)
 {
 	unsigned rows, cols;
@@ -211,9 +225,32 @@ static struct err *handle_frame(struct monitor *m, struct client *c, const struc
 		if (c->starter)
 			m->starter_removed = true;
 		return NULL;
+	case STREAM_PORTS:
+		return handle_ports(m, c);
 	default:
 		return err_new(ERR_INVALID, "a frame of type %d from a client", (int)f->type);
 	}
+}
+
+static ssize_t client_receive(struct client *c, void *data, size_t size)
+{
+	union {
+		char space[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control;
+	struct iovec iov = {.iov_base = data, .iov_len = size};
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control.space,
+			     .msg_controllen = sizeof(control)};
+	ssize_t n = recvmsg(c->source.fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	struct cmsghdr *h = n > 0 ? CMSG_FIRSTHDR(&msg) : NULL;
+
+	if (h && h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_RIGHTS) {
+		fd_close(c->passed_fd);
+		memcpy(&c->passed_fd, CMSG_DATA(h), sizeof(int));
+	}
+	return n;
 }
 
 static void client_ready(struct monitor *m, struct source *s, uint32_t events)
@@ -225,7 +262,7 @@ static void client_ready(struct monitor *m, struct source *s, uint32_t events)
 		client_flush(m, c);
 	if (c->dead || !(events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
 		return;
-	ssize_t n = recv(c->source.fd, chunk, sizeof(chunk), MSG_DONTWAIT);
+	ssize_t n = client_receive(c, chunk, sizeof(chunk));
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n <= 0) {
@@ -255,6 +292,7 @@ struct client *client_add(struct monitor *m, int fd, bool starter)
 
 	c->source = (struct source){.fd = fd, .ready = client_ready};
 	c->starter = starter;
+	c->passed_fd = -1;
 	c->greeted = starter;
 	c->next = m->clients;
 	m->clients = c;

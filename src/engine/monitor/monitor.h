@@ -80,6 +80,7 @@ struct client {
 	size_t out_offset;
 	struct strbuf in; /* from in_offset: input not yet given to the container */
 	size_t in_offset;
+	int passed_fd; /* came with the last bytes; -1: none */
 };
 
 struct output {

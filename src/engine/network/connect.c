@@ -80,6 +80,7 @@ static struct err *connect_running(struct engine *e, struct network *n, struct c
 	TRY(link_make(own, r.netns, sock, gateway4, gateway6));
 	if (!network_is_default(n))
 		TRY(names_add(e, c, own));
+	TRY(ports_change(e, c, c->spec, &r.endpoints));
 	return rewrite_files(e, c, &r);
 }
 
@@ -153,6 +154,7 @@ static struct err *disconnect_running(struct engine *e, struct network *n, struc
 		TRY(link_default_route(sock, ep));
 		break;
 	}
+	TRY(ports_change(e, c, c->spec, &r.endpoints)); /* and with it the published ports */
 	return rewrite_files(e, c, &r);
 }
 
@@ -174,6 +176,20 @@ struct err *network_disconnect(struct engine *e, struct network *n, struct conta
 	TRY(disconnect_running(e, n, c, own));
 	say(e, n, c, "disconnect");
 	return NULL;
+}
+
+struct err *network_update_ports(struct engine *e, const struct container *c, const struct container_spec *s)
+{
+	_cleanup_endpoints_ struct endpoints v = {0};
+	const char *mode = s->network ? s->network : "none";
+
+	if (str_starts(mode, "container:") || network_mode_alone(mode))
+		return err_new(ERR_INVALID,
+			       "the published ports of a running container with the network mode %s cannot "
+			       "be changed%s",
+			       mode, str_eq(mode, "pasta") ? "; stop it first" : "");
+	TRY(endpoints_of(e, c->id, &v));
+	return ports_change(e, c, s, &v);
 }
 
 struct err *network_renamed(struct engine *e, const struct container *c)

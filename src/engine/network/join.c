@@ -196,124 +196,6 @@ void network_resolv(const struct container *c, bool resolver, struct strbuf *b)
 	}
 }
 
-/* -- ports --- */
-
-static const struct endpoint *gateway_endpoint(const struct endpoints *v, bool v6)
-{
-	for (size_t i = 0; i < v->n; i++) {
-		const struct network *n = v->items[i].network;
-		if (!n->spec.internal && (v6 ? n->gateway6.family && v->items[i].ip6.family
-					     : n->gateway4.family && v->items[i].ip4.family))
-			return &v->items[i];
-	}
-	return NULL;
-}
-
-static void push(struct ports *to, struct port p, const struct ip *host, const struct ip *target, bool twin)
-{
-	p.host = *host;
-	p.target = *target;
-	p.twin = twin;
-	GROW(to->items, to->n, to->cap);
-	to->items[to->n++] = p;
-}
-
-/* What was asked for, with the addresses of this start. */
-static struct err *resolve_ports(const struct container_spec *s, const struct endpoints *v, struct ports *ret)
-{
-	static const struct ip any4 = {.family = AF_INET}, any6 = {.family = AF_INET6};
-	const struct endpoint *v4 = gateway_endpoint(v, false), *v6 = gateway_endpoint(v, true);
-	struct ports asked = {0}, exposed = {0};
-
-	if ((!v4 || !network_is_bridge(v4->network)) && (!v6 || !network_is_bridge(v6->network)))
-		return NULL;
-	TRY(publish_parse(s->publish, "--publish", &asked));
-	struct err *error = s->publish_all ? publish_parse(s->expose, "--expose", &exposed) : NULL;
-	for (size_t i = 0; !error && i < asked.n + exposed.n; i++) {
-		struct port p = i < asked.n ? asked.items[i] : exposed.items[i - asked.n];
-		bool chosen = false;
-		for (size_t k = 0; i >= asked.n && k < asked.n; k++)
-			chosen |= asked.items[k].port == p.port && asked.items[k].protocol == p.protocol;
-		if (chosen)
-			continue;
-		if (p.host.family == AF_INET && !v4)
-			error = err_new(ERR_INVALID,
-					"--publish: the container has no IPv4 network for port %u", p.port);
-		else if (p.host.family == AF_INET6 && !v6)
-			error = err_new(ERR_INVALID,
-					"--publish: the container has no IPv6 network for port %u on an IPv6 "
-					"address; make one "
-					"with `network create --ipv6`",
-					p.port);
-		else if (p.host.family)
-			push(ret, p, &p.host, p.host.family == AF_INET ? &v4->ip4 : &v6->ip6, false);
-		else if (v4 && v4->network->binding4.family)
-			push(ret, p, &v4->network->binding4, &v4->ip4, false);
-		if (error || p.host.family || (v4 && v4->network->binding4.family))
-			continue;
-		if (v4)
-			push(ret, p, &any4, &v4->ip4, false);
-		if (v6)
-			push(ret, p, &any6, &v6->ip6, v4 != NULL);
-	}
-	free(asked.items);
-	free(exposed.items);
-	if (error) {
-		free(ret->items);
-		*ret = (struct ports){0};
-	}
-	return error;
-}
-
-/* A port published on loopback reaches the container with a source of 127.0.0.1, which the kernel only routes when told so. */
-static void allow_localnet(const struct ports *p, const struct endpoints *v)
-{
-	const struct endpoint *v4 = gateway_endpoint(v, false);
-
-	for (size_t i = 0; v4 && i < p->n; i++) {
-		const struct ip *host = &p->items[i].host;
-		if (host->family != AF_INET || (!ip_is_any(host) && !ip_is_loopback(host)))
-			continue;
-		_cleanup_free_ char *path =
-			xasprintf("/proc/sys/net/ipv4/conf/%s/route_localnet", v4->network->interface);
-		_cleanup_fd_ int fd = open(path, O_WRONLY | O_CLOEXEC);
-		(void)!write(fd, "1", 1); /* without it only loopback is missing */
-		return;
-	}
-}
-
-static struct err *publish(struct engine *e, const struct container *c, struct network_run *r)
-{
-	struct ports p = {0};
-	struct db *db;
-	_cleanup_strbuf_ struct strbuf undo = {0};
-	_cleanup_free_ char *path = xasprintf("%s/" NETWORK_RULES, c->run_dir);
-
-	TRY(engine_db(e, &db));
-	if (!c->spec->publish && !c->spec->publish_all)
-		return NULL;
-	TRY(resolve_ports(c->spec, &r->endpoints, &p));
-	struct err *error = p.n ? publish_bind(&p, &r->holder) : NULL;
-	_cleanup_free_ char *text = ports_to_text(&p);
-	/* The row first: who makes the table anew from now on includes them. */
-	if (!error)
-		error = db_run(db, NULL, "INSERT OR REPLACE INTO ports (container, ports) VALUES (?,?)", "ss",
-			       c->id, text);
-	if (!error && p.n) {
-		allow_localnet(&p, &r->endpoints);
-		for (size_t i = 0; i < r->endpoints.n && !error; i++)
-			if (network_is_bridge(r->endpoints.items[i].network))
-				error = link_hairpin(&r->endpoints.items[i]);
-	}
-	if (!error && p.n) {
-		error = rules_publish(e, &p, &undo);
-	}
-	if (!error && undo.len)
-		error = file_replace_at(AT_FDCWD, path, undo.data, undo.len, 0600, FILE_VOLATILE);
-	free(p.items);
-	return error;
-}
-
 /* -- the resolver's sockets --- */
 
 static struct err *resolver_socket(int netns, int type, int *ret_fd, uint16_t *ret_port)
@@ -348,8 +230,8 @@ static struct err *connect_all(struct engine *e, const struct container *c, stru
 	const struct endpoint *gateway4, *gateway6;
 
 	TRY(endpoints_allocate(e, c, &r->endpoints));
-	gateway4 = gateway_endpoint(&r->endpoints, false);
-	gateway6 = gateway_endpoint(&r->endpoints, true);
+	gateway4 = endpoint_gateway(&r->endpoints, false);
+	gateway6 = endpoint_gateway(&r->endpoints, true);
 	bool ipv6 = r->endpoints.items[0].ip6.family != 0;
 	TRY(netns_make(ipv6, &r->netns, &sock));
 	if (userns_wanted(c->spec))
@@ -368,7 +250,7 @@ static struct err *connect_all(struct engine *e, const struct container *c, stru
 		TRY(names_add(e, c, ep));
 	}
 	TRY(rules_ensure(e));
-	TRY(publish(e, c, r));
+	TRY(ports_publish(e, c, &r->endpoints, &r->holder));
 	if (!r->resolver && !c->spec->dns && host_servers_local())
 		r->resolver = true;
 	return open_resolver(r);
@@ -387,7 +269,7 @@ static struct err *connect_pasta(struct engine *e, const struct container *c, st
 	struct err *error =
 		c->spec->publish_all ? publish_parse(c->spec->expose, "--expose", &exposed) : NULL;
 	for (size_t i = 0; !error && i < exposed.n; i++)
-		push(&p, exposed.items[i], &any4, &any4, false);
+		ports_push(&p, exposed.items[i], &any4, &any4, false);
 	for (size_t i = 0; i < p.n; i++) {
 		if (!p.items[i].host.family)
 			p.items[i].host = any4;

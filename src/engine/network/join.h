@@ -35,8 +35,13 @@ _must_check_ struct err *network_hosts(struct engine *e, const struct container 
 /* start.c: hosts, hostname and resolv.conf, in place. */
 _must_check_ struct err *container_write_etc(struct engine *e, const struct container *c,
 					     const struct network_run *net);
+/* The running container publishes what `s` says from now on. Under its lock. */
+_must_check_ struct err *network_update_ports(struct engine *e, const struct container *c,
+					      const struct container_spec *s);
 /* The running container's name has changed. */
 _must_check_ struct err *network_renamed(struct engine *e, const struct container *c);
+/* publish_edit.c: takes out of a list of -p what `remove` means (PORT, or more of it), and adds to it. ERR_NOT_FOUND: not in it. */
+_must_check_ struct err *publish_edit(char ***list, char *const *add, char *const *remove);
 void network_resolv(const struct container *c, bool resolver, struct strbuf *b);
 
 #endif

@@ -175,7 +175,7 @@ struct err *networks_generation(struct engine *e, int64_t *ret)
 
 /* -- making --- */
 
-static struct err *bump(struct engine *e)
+struct err *networks_changed(struct engine *e)
 {
 	struct db *db;
 
@@ -192,7 +192,7 @@ static struct err *insert(struct engine *e, const struct network *n)
 	TRY(engine_db(e, &db));
 	TRY(db_run(db, NULL, "INSERT INTO networks (" COLUMNS ") VALUES (?,?,?,?)", "ssis", n->id,
 		   n->spec.name, n->created_ns, text));
-	return bump(e);
+	return networks_changed(e);
 }
 
 /* What is taken: routes of the host, and networks of ours whose bridge is not there now. */
@@ -504,7 +504,7 @@ static struct err *remove_rows(struct engine *e, const struct network *n)
 	TRY(refuse_running(e, n));
 	TRY(db_run(db, NULL, "DELETE FROM endpoints WHERE network=?", "s", n->id));
 	TRY(db_run(db, NULL, "DELETE FROM networks WHERE id=?", "s", n->id));
-	return bump(e);
+	return networks_changed(e);
 }
 
 struct err *network_remove(struct engine *e, struct network *n)

@@ -37,6 +37,8 @@ _must_check_ struct err *network_by_id(struct engine *e, const char *id, struct 
 bool network_is_default(const struct network *n);
 bool network_is_bridge(const struct network *n);
 _must_check_ struct err *networks_generation(struct engine *e, int64_t *ret);
+/* What the rules are made of has changed; in the caller's transaction. */
+_must_check_ struct err *networks_changed(struct engine *e);
 
 /* -- endpoint.c: what connects a container and a network --- */
 struct endpoint {
@@ -104,19 +106,40 @@ struct ports {
 };
 /* The table is there and of today's networks (N5). */
 _must_check_ struct err *rules_ensure(struct engine *e);
-/* Adds the elements of published ports; *undo gets what takes them away again, ready to be sent (undo.h). */
-_must_check_ struct err *rules_publish(struct engine *e, const struct ports *p, struct strbuf *undo);
+/* What takes the elements of published ports away again, ready to be sent (undo.h); nothing when they have none. */
+void rules_unpublish_batch(struct engine *e, const struct ports *p, struct strbuf *ret);
+/* Adds the elements of published ports, which are in the database already. */
+_must_check_ struct err *rules_publish(struct engine *e, const struct ports *p);
 _must_check_ struct err *rules_remove(struct engine *e); /* when no network is left */
 /* In the container's namespace: 127.0.0.11:53 goes to the resolver's own ports. */
 _must_check_ struct err *rules_redirect_dns(int netns, uint16_t udp_port, uint16_t tcp_port);
 
 /* -- publish.c: ports --- */
 _must_check_ struct err *publish_parse(char *const *list, const char *what, struct ports *ret);
-/* Binds (N4): *ret_holder is a socket that holds them all in flight. Ports 0 become those the kernel chose. */
-_must_check_ struct err *publish_bind(struct ports *p, int *ret_holder);
+/* As -p has it. Caller frees. */
+char *publish_text(const struct port *p);
+/* What is bound already. */
+struct ports_held {
+	const bool *already;      /* of each port, whether it is */
+	int holder;               /* whose sockets are taken over; -1: none */
+	const struct ports *keep; /* only the sockets of these; NULL: of all */
+};
+/* Binds (N4): *ret_holder is a socket that holds them all in flight. Ports 0 become those the kernel chose. `held` NULL: nothing is. */
+_must_check_ struct err *publish_bind(struct ports *p, const struct ports_held *held, int *ret_holder);
 _must_check_ struct err *ports_from_text(const char *text, struct ports *ret);
 char *ports_to_text(const struct ports *p);
 const char *protocol_name(uint8_t protocol);
+
+/* -- ports.c: the published ports of a run --- */
+/* The endpoint that the default route of a family goes through, to which ports are published; NULL: none. */
+const struct endpoint *endpoint_gateway(const struct endpoints *v, bool v6);
+void ports_push(struct ports *to, struct port p, const struct ip *host, const struct ip *target, bool twin);
+/* Binds, writes the row and adds the rules; *ret_holder is left alone when nothing is published. */
+_must_check_ struct err *ports_publish(struct engine *e, const struct container *c, const struct endpoints *v,
+				       int *ret_holder);
+/* The running container's ports become those of `s` at its endpoints of now. Under the container's lock. */
+_must_check_ struct err *ports_change(struct engine *e, const struct container *c,
+				      const struct container_spec *s, const struct endpoints *v);
 
 /* -- join.c --- */
 /* A mode without networks of ours: none, host, pasta. */

@@ -117,7 +117,7 @@ static struct err *choose(struct ports *p)
 			GROW(open.items, open.n, open.cap);
 			open.items[open.n++] = p->items[i];
 		}
-	struct err *error = open.n ? publish_bind(&open, &holder) : NULL;
+	struct err *error = open.n ? publish_bind(&open, NULL, &holder) : NULL;
 	for (size_t i = 0, k = 0; !error && i < p->n; i++)
 		if (p->items[i].host_port == 0 || p->items[i].host_port_last > p->items[i].host_port)
 			p->items[i] = open.items[k++];

@@ -113,6 +113,24 @@ static struct err *parse_one(const char *s, const char *what, struct ports *to)
 	return NULL;
 }
 
+char *publish_text(const struct port *p)
+{
+	struct strbuf b = {0};
+	char host[IP_TEXT_MAX];
+
+	ip_text(&p->host, host);
+	if (*host)
+		strbuf_printf(&b, p->host.family == AF_INET6 ? "[%s]:" : "%s:", host);
+	if (p->host_port_last > p->host_port)
+		strbuf_printf(&b, "%u-%u:", p->host_port, p->host_port_last);
+	else if (p->host_port)
+		strbuf_printf(&b, "%u:", p->host_port);
+	else if (*host)
+		strbuf_putc(&b, ':');
+	strbuf_printf(&b, "%u/%s", p->port, protocol_name(p->protocol));
+	return strbuf_take(&b);
+}
+
 struct err *publish_parse(char *const *list, const char *what, struct ports *ret)
 {
 	struct ports p = {0};
@@ -256,33 +274,126 @@ static struct err *send_fds(int sock, const int *fds, size_t n)
 	return NULL;
 }
 
-struct err *publish_bind(struct ports *p, int *ret_holder)
+/* Fds on their way into a holder's queue. */
+struct holder {
+	int near, far, fds[FDS_A_MESSAGE];
+	size_t n;
+};
+
+static struct err *holder_open(struct holder *h)
 {
-	int pair[2], fds[FDS_A_MESSAGE];
-	size_t n = 0;
-	struct err *error = NULL;
+	int pair[2];
 
 	TRY(fd_socketpair(SOCK_STREAM, pair));
-	_cleanup_fd_ int near = pair[0], far = pair[1];
-	for (size_t i = 0; i < p->n && !error; i++) {
-		struct port *o = &p->items[i];
-		bool twin = i > 0 && o->twin;
-		int fd = -1;
-		error = bind_one(o, twin ? &p->items[i - 1] : NULL, &fd);
-		if (fd >= 0)
-			fds[n++] = fd;
-		if (!error && n == FDS_A_MESSAGE) {
-			error = send_fds(near, fds, n);
-			while (n > 0)
-				close(fds[--n]);
-		}
+	*h = (struct holder){.near = pair[0], .far = pair[1]};
+	return NULL;
+}
+
+static struct err *holder_flush(struct holder *h)
+{
+	struct err *error = h->n ? send_fds(h->near, h->fds, h->n) : NULL;
+
+	while (h->n > 0)
+		close(h->fds[--h->n]);
+	return error;
+}
+
+/* Takes the fd. */
+static struct err *holder_add(struct holder *h, int fd)
+{
+	h->fds[h->n++] = fd;
+	return h->n == FDS_A_MESSAGE ? holder_flush(h) : NULL;
+}
+
+static void holder_release(struct holder *h)
+{
+	while (h->n > 0)
+		close(h->fds[--h->n]);
+	fd_close(h->near);
+	fd_close(h->far);
+}
+
+/* Whether a bound socket is that of one of the ports. */
+static bool is_of(int fd, const struct ports *list)
+{
+	struct sockaddr_storage a;
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+	socklen_t size = sizeof(a), int_size = sizeof(int);
+	int protocol = 0;
+
+	if (getsockname(fd, (struct sockaddr *)&a, &size) < 0 ||
+	    getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &int_size) < 0)
+		return false;
+	memcpy(&v4, &a, sizeof(v4));
+	memcpy(&v6, &a, sizeof(v6));
+	for (size_t i = 0; i < list->n; i++) {
+		const struct port *p = &list->items[i];
+		const void *address = a.ss_family == AF_INET ? (void *)&v4.sin_addr : (void *)&v6.sin6_addr;
+		if (p->host.family == a.ss_family && p->protocol == protocol &&
+		    p->host_port == ntohs(v4.sin_port) && memcmp(p->host.b, address, ip_size(&p->host)) == 0)
+			return true;
 	}
-	if (!error && n > 0)
-		error = send_fds(near, fds, n);
-	while (n > 0)
-		close(fds[--n]);
-	TRY(error);
-	*ret_holder = TAKE_FD(far);
+	return false;
+}
+
+/* Copies of what another holder has. Its queue stays as it is: messages are only peeked at, one after the other. */
+static struct err *holder_copy(struct holder *h, int from, const struct ports *keep)
+{
+	int peek_from = 0;
+	union {
+		char buffer[CMSG_SPACE(FDS_A_MESSAGE * sizeof(int))];
+		struct cmsghdr align;
+	} control;
+
+	if (setsockopt(from, SOL_SOCKET, SO_PEEK_OFF, &peek_from, sizeof(peek_from)) < 0)
+		return err_errno(errno, "cannot look at the ports that the monitor holds");
+	while (true) {
+		char byte;
+		struct iovec io = {.iov_base = &byte, .iov_len = 1};
+		struct msghdr m = {.msg_iov = &io,
+				   .msg_iovlen = 1,
+				   .msg_control = control.buffer,
+				   .msg_controllen = sizeof(control.buffer)};
+		ssize_t n = recvmsg(from, &m, MSG_PEEK | MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+		if (n == 0 || (n < 0 && errno == EAGAIN))
+			return NULL;
+		struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&m) : NULL;
+		if (!c || c->cmsg_type != SCM_RIGHTS || (m.msg_flags & MSG_CTRUNC))
+			return err_errno(n < 0 ? errno : EMFILE,
+					 "cannot take the ports that the monitor holds");
+		size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		struct err *error = NULL;
+		for (size_t i = 0; i < count; i++) {
+			int fd;
+			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+			if (error || (keep && !is_of(fd, keep)))
+				close(fd);
+			else
+				error = holder_add(h, fd);
+		}
+		TRY(error);
+	}
+}
+
+struct err *publish_bind(struct ports *p, const struct ports_held *held, int *ret_holder)
+{
+	_cleanup_(holder_release) struct holder h = {.near = -1, .far = -1};
+
+	TRY(holder_open(&h));
+	if (held && held->holder >= 0)
+		TRY(holder_copy(&h, held->holder, held->keep));
+	for (size_t i = 0; i < p->n; i++) {
+		struct port *o = &p->items[i];
+		int fd = -1;
+		if (held && held->already[i])
+			continue;
+		TRY(bind_one(o, i > 0 && o->twin ? &p->items[i - 1] : NULL, &fd));
+		if (fd >= 0)
+			TRY(holder_add(&h, fd));
+	}
+	TRY(holder_flush(&h));
+	*ret_holder = TAKE_FD(h.far);
 	return NULL;
 }
 

@@ -465,7 +465,21 @@ struct err *rules_remove(struct engine *e)
 	return error;
 }
 
-struct err *rules_publish(struct engine *e, const struct ports *p, struct strbuf *undo)
+void rules_unpublish_batch(struct engine *e, const struct ports *p, struct strbuf *ret)
+{
+	_cleanup_free_ char *table = table_name(e);
+	struct nft t;
+
+	nft_begin(&t, NFPROTO_INET, table);
+	port_elements(&t, p, true);
+	bool any = t.b.n > 1;
+	nft_commit(&t);
+	if (any)
+		strbuf_append(ret, t.b.b.data, t.b.b.len);
+	netlink_batch_release(&t.b);
+}
+
+struct err *rules_publish(struct engine *e, const struct ports *p)
 {
 	_cleanup_fd_ int sock = -1, lock = -1;
 	_cleanup_free_ char *table = table_name(e);
@@ -475,20 +489,20 @@ struct err *rules_publish(struct engine *e, const struct ports *p, struct strbuf
 	/* Whoever makes the table anew now reads our ports, which are in the database, or waits. */
 	TRY(lock_rules(e, false, &lock));
 	nft_begin(&t, NFPROTO_INET, table);
-	port_elements(&t, p, true);
+	port_elements(&t, p, false);
 	bool any = t.b.n > 1;
 	nft_commit(&t);
-	strbuf_append(undo, t.b.b.data, any ? t.b.b.len : 0);
+	struct err *error = any ? netlink_talk(sock, &t.b, "cannot publish the container's ports (nftables)",
+					       NULL, NULL, NULL)
+				: NULL;
 	netlink_batch_release(&t.b);
-	if (!any)
+	if (!error)
 		return NULL;
-	nft_begin(&t, NFPROTO_INET, table);
-	port_elements(&t, p, false);
-	nft_commit(&t);
-	struct err *error =
-		netlink_talk(sock, &t.b, "cannot publish the container's ports (nftables)", NULL, NULL, NULL);
-	netlink_batch_release(&t.b);
-	return error;
+	/* The host's ports are ours (N4): an element in the way was left by somebody who was killed, or the table has just been flushed. */
+	err_free(error);
+	fd_close(lock);
+	TRY(lock_rules(e, true, &lock));
+	return build(e, sock, table);
 }
 
 /* -- the container's own namespace --- */

@@ -39,9 +39,9 @@ struct err *names_replace(const char *path, const char *container_id, const char
 	return file_replace_at(AT_FDCWD, path, strbuf_str(&out), out.len, 0600, FILE_VOLATILE);
 }
 
-static void undo_rules(const char *run_dir)
+static void undo_rules(const char *run_dir, const char *name)
 {
-	_cleanup_free_ char *path = xasprintf("%s/" NETWORK_RULES, run_dir), *batch = NULL;
+	_cleanup_free_ char *path = xasprintf("%s/%s", run_dir, name), *batch = NULL;
 	_cleanup_fd_ int sock = -1;
 	struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
 	size_t size;
@@ -70,6 +70,13 @@ static void end_process(const char *line)
 	err_free(gone);
 }
 
+bool network_left(const char *run_dir)
+{
+	_cleanup_free_ char *path = xasprintf("%s/" NETWORK_CONF, run_dir);
+
+	return access(path, F_OK) == 0;
+}
+
 void network_undo(const char *run_dir, const char *container_id)
 {
 	_cleanup_free_ char *path = xasprintf("%s/" NETWORK_CONF, run_dir), *text = NULL;
@@ -80,7 +87,9 @@ void network_undo(const char *run_dir, const char *container_id)
 		err_free(error);
 		return;
 	}
-	undo_rules(run_dir);
+	/* Each is refused as a whole unless all of its elements are there: one of them is what the table has. */
+	undo_rules(run_dir, NETWORK_RULES_BEFORE);
+	undo_rules(run_dir, NETWORK_RULES);
 	_cleanup_strv_ char **lines = strv_split(text, "\n");
 	STRV_FOREACH (l, lines) {
 		end_process(*l);

@@ -7,16 +7,26 @@ struct update_flags {
 	int64_t blkio_weight, cpu_period, cpu_quota, cpu_rt_period, cpu_rt_runtime, cpu_shares, nano_cpus,
 		memory, memory_reservation, memory_swap, pids_limit;
 	const char *cpuset_cpus, *cpuset_mems, *restart;
+	char **publish_add, **publish_rm;
+};
+
+struct update {
+	const struct container_spec *limits; /* NULL: as they are */
+	const struct update_flags *flags;
 };
 
 static struct err *update_one(struct engine *e, struct container *c, void *user)
 {
 	_cleanup_strv_ char **warnings = NULL;
-	struct err *failed = container_update(e, c, user, &warnings);
+	const struct update *u = user;
+	struct err *failed = u->limits ? container_update(e, c, u->limits, &warnings) : NULL;
 
 	STRV_FOREACH (w, warnings)
 		cli_warn("%s", *w);
-	return failed;
+	TRY(failed);
+	if (u->flags->publish_add || u->flags->publish_rm)
+		return container_update_ports(e, c, u->flags->publish_add, u->flags->publish_rm);
+	return NULL;
 }
 
 static struct err *run(struct invocation *in, int *ret_status)
@@ -42,7 +52,11 @@ static struct err *run(struct invocation *in, int *ret_status)
 
 	if (memcmp(f, &nothing, sizeof(nothing)) == 0)
 		return usage_error(in, "you must provide one or more flags when using this command");
-	return cli_each_container(in, true, ret_status, update_one, &u);
+	struct update_flags limits = *f;
+	limits.publish_add = limits.publish_rm = NULL;
+	bool any = memcmp(&limits, &nothing, sizeof(nothing)) != 0;
+	return cli_each_container(in, true, ret_status, update_one,
+				  &(struct update){.limits = any ? &u : NULL, .flags = f});
 }
 
 #define F struct update_flags
@@ -70,6 +84,10 @@ static const struct flag flags[] = {
 	 .help = "Limit of memory plus swap; -1: unlimited swap"},
 	{FLAG_INT_FIELD(F, pids_limit), .name = "pids-limit", .min = -1, .max = INT64_MAX,
 	 .help = "Limit of processes; -1: none"},
+	{FLAG_LIST_FIELD(F, publish_add), .name = "publish-add", .metavar = "port",
+	 .help = "Publish another port: [ADDRESS:][PORT:]PORT[/PROTOCOL]"},
+	{FLAG_LIST_FIELD(F, publish_rm), .name = "publish-rm", .metavar = "port",
+	 .help = "Publish a port no longer: PORT[/PROTOCOL], or as it was published"},
 	{FLAG_STRING_FIELD(F, restart), .name = "restart", .metavar = "policy",
 	 .help = "When to start it anew: no, on-failure[:N], always, unless-stopped, on-unhealthy",
 	 .values = "no on-failure always unless-stopped on-unhealthy"},
@@ -83,9 +101,11 @@ static const struct flag flags[] = {
 const struct command cmd_update = {
 	.name = "update",
 	.aliases = ALIASES("container update"),
-	.summary = "Change limits and the restart policy of containers",
+	.summary = "Change limits, the restart policy and the published ports of containers",
 	.usage = "[OPTIONS] CONTAINER [CONTAINER...]",
-	.help = "A running container has the new limits at once, and they are kept for its next start.",
+	.help = "A running container has the new limits and ports at once, and they are kept for its next "
+		"start. "
+		"Connections over a port\nthat is published no longer go on until they end.",
 	.flags = flags,
 	.options_size = sizeof(struct update_flags),
 	.min_args = 1,

@@ -204,6 +204,9 @@ _must_check_ struct err *container_restart(struct engine *e, struct container *c
 /* Changes what is set in `changes` of limits (memory, CPU, pids, block I/O) and the restart policy, of a running one at once. */
 _must_check_ struct err *container_update(struct engine *e, struct container *c,
 					  const struct container_spec *changes, char ***warnings);
+/* Publishes more ports and no longer those that `remove` means (PORT, or more of what -p said), of a running one at once. */
+_must_check_ struct err *container_update_ports(struct engine *e, struct container *c, char *const *add,
+						char *const *remove);
 _must_check_ struct err *container_remove(struct engine *e, struct container *c, bool force, bool volumes);
 _must_check_ struct err *container_rename(struct engine *e, struct container *c, const char *name);
 enum wait_condition { WAIT_NOT_RUNNING, WAIT_NEXT_EXIT, WAIT_REMOVED };
