@@ -51,38 +51,59 @@ def kernel_package():
     return match.group(1) if match else None
 
 
-def kernel(busybox):
-    """Directory with boot/vmlinuz-* and lib/modules/* of Debian's cloud kernel, unpacked but not installed on this machine."""
+def unpacked(name, package, finish=None):
+    """Directory NAME of the cache with the files of a Debian package, unpacked but not installed on this machine; finish(tree) once. Or why not."""
     cache = cache_directory()
-    with open(cache / "kernel.lock", "w") as lock:
+    with open(cache / f"{name}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        final = cache / "kernel-2"
+        final = cache / name
         if final.exists():
-            return final
-        package = kernel_package()
-        if not package:
-            run("apt-get", "-qq", "update")
-            package = kernel_package()
-        if not package:
-            skip(f"apt does not know {KERNEL_PACKAGE}")
+            return final, None
         with tempfile.TemporaryDirectory(dir=cache) as work:
             os.chmod(work, 0o755)
-            done = run("apt-get", "-qq", "-o", "Acquire::Retries=3", "download", package, cwd=work)
+            download = ("apt-get", "-qq", "-o", "Acquire::Retries=3", "download", package)
+            done = run(*download, cwd=work)
             if done.returncode != 0:
                 run("apt-get", "-qq", "update")
-                done = run("apt-get", "-qq", "-o", "Acquire::Retries=3", "download", package, cwd=work)
+                done = run(*download, cwd=work)
             archives = list(Path(work).glob("*.deb"))
             if done.returncode != 0 or not archives:
-                skip(f"cannot download {package}: {done.stdout.strip()[-200:]}")
+                return None, f"cannot download {package}: {done.stdout.strip()[-200:]}"
             tree = Path(work) / "tree"
             done = run("dpkg-deb", "-x", str(archives[0]), str(tree))
             if done.returncode != 0:
-                skip(f"cannot unpack {package}: {done.stdout.strip()[-200:]}")
+                return None, f"cannot unpack {package}: {done.stdout.strip()[-200:]}"
             os.chmod(tree, 0o755)
-            # Installing the package would have done this: the guest loads modules (veth, for one) by their aliases.
-            run(busybox, "depmod", "-b", str(tree), next((tree / "lib/modules").iterdir()).name)
+            if finish:
+                finish(tree)
             tree.rename(final)
-        return final
+        return final, None
+
+
+def kernel(busybox):
+    """Directory with boot/vmlinuz-* and lib/modules/* of Debian's cloud kernel."""
+    if (cache_directory() / "kernel-2").exists():
+        return cache_directory() / "kernel-2"
+    package = kernel_package()
+    if not package:
+        run("apt-get", "-qq", "update")
+        package = kernel_package()
+    if not package:
+        skip(f"apt does not know {KERNEL_PACKAGE}")
+    # Installing the package would have done this: the guest loads modules (veth, for one) by their aliases.
+    tree, why = unpacked("kernel-2", package, lambda t: run(busybox, "depmod", "-b", str(t), next((t / "lib/modules").iterdir()).name))
+    if not tree:
+        skip(why)
+    return tree
+
+
+def programs_of_the_guest():
+    """What the guest has beside the host's programs: commands that put them on its PATH. Without them their tests are skipped."""
+    tree, why = unpacked("apparmor", "apparmor")
+    if not tree:
+        print(f"# no apparmor_parser in the machine: {why}")
+        return ""
+    return f"[ -e /sbin/apparmor_parser ] || ln -s {tree}/sbin/apparmor_parser /sbin/apparmor_parser\n"
 
 
 def module_order(modules_dir, wanted):
@@ -176,7 +197,7 @@ for c in $(cat /sys/fs/cgroup/cgroup.controllers); do echo "+$c" >/sys/fs/cgroup
 rm -rf /lib/modules/{version}; mkdir -p /lib/modules; ln -s {modules_tree}/lib/modules/{version} /lib/modules/{version}
 [ -e /sbin/modprobe ] || ln -s /bin/busybox /sbin/modprobe
 ip link set lo up 2>/dev/null || busybox ip link set lo up
-""" + (SYSTEMD_SCRIPT if systemd else "exec /bin/sh /.tests.sh\n")
+{programs_of_the_guest()}""" + (SYSTEMD_SCRIPT if systemd else "exec /bin/sh /.tests.sh\n")
 
 
 # The smallest system: nothing but the tests, none of the host's own services.
