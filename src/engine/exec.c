@@ -37,7 +37,7 @@ struct err *container_exec(struct engine *e, struct container *c, const struct e
 		return err_new(ERR_STATE, "container %s is not running", c->name);
 	root = xasprintf("/proc/%d/root", (int)c->pid);
 	TRY_WRAP(inroot_open(root, &rootfs), "cannot look into container %s", c->name);
-	TRY(spec_exec_process(c, x, &rootfs, &process));
+	TRY(spec_exec_process(e, c, x, &rootfs, &process));
 	json_set_string(config, "mode", "exec");
 	json_set_string(config, "id", c->id);
 	json_set_string(config, "state_root", state_root);

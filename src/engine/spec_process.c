@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/user.h"
+#include "network/join.h"
 #include "passwd.h"
 #include "secret.h"
 #include "security.h"
@@ -14,12 +15,12 @@
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-/* Docker's order of precedence: PATH, HOSTNAME, TERM as defaults, then image and user, then HOME when nobody set it. */
+/* Docker's order of precedence: PATH, HOSTNAME, TERM as defaults, links, then image and user, then HOME when nobody set it. */
 static char **environment(const struct container_spec *s, const char *hostname, const char *home, bool tty,
-			  char *const *extra)
+			  char *const *links, char *const *extra)
 {
 	char **env = NULL;
-	char *const *const lists[] = {s->env, extra};
+	char *const *const lists[] = {links, s->env, extra};
 
 	env_set(&env, "PATH", DEFAULT_PATH);
 	if (hostname)
@@ -144,14 +145,15 @@ struct err *spec_process(const struct spec_input *in, char *const *capabilities,
 	const struct container_spec *s = in->c->spec;
 	_cleanup_json_ struct json *o = json_new_object();
 	_cleanup_user_ struct user u = {0};
-	_cleanup_strv_ char **env = NULL, **args = NULL, **secrets = NULL;
+	_cleanup_strv_ char **env = NULL, **args = NULL, **secrets = NULL, **links = NULL;
 	const char *cwd = str_empty(s->workdir) ? "/" : s->workdir;
 	struct json *limits;
 
 	TRY(user_resolve(in->rootfs, s->user, s->group_add, &u));
 	TRY(ensure_workdir(in->rootfs, cwd, &u));
 	TRY(secrets_environment(in->engine, s, &secrets));
-	env = environment(s, hostname, u.home, s->tty, secrets);
+	TRY(links_environment(in->engine, in->c, &links));
+	env = environment(s, hostname, u.home, s->tty, links, secrets);
 	if (s->init) {
 		strv_push(&args, SPEC_INIT_PATH);
 		strv_push(&args, "--");
@@ -175,13 +177,13 @@ struct err *spec_process(const struct spec_input *in, char *const *capabilities,
 	return NULL;
 }
 
-struct err *spec_exec_process(const struct container *c, const struct exec_spec *x,
+struct err *spec_exec_process(struct engine *e, const struct container *c, const struct exec_spec *x,
 			      const struct inroot *rootfs, struct json **ret)
 {
 	struct container_spec privileged = *c->spec; /* borrowed members */
 	_cleanup_json_ struct json *o = json_new_object();
 	_cleanup_user_ struct user u = {0};
-	_cleanup_strv_ char **env = NULL, **capabilities = NULL;
+	_cleanup_strv_ char **env = NULL, **capabilities = NULL, **links = NULL;
 	_cleanup_free_ char *hostname = spec_hostname(c);
 	const char *cwd = !str_empty(x->workdir)        ? x->workdir
 			  : str_empty(c->spec->workdir) ? "/"
@@ -196,7 +198,8 @@ struct err *spec_exec_process(const struct container *c, const struct exec_spec 
 	capabilities = security_capabilities(&privileged);
 	/* Another user than the container's does not have the groups that were added for that one. */
 	TRY(user_resolve(rootfs, x->user ? x->user : c->spec->user, x->user ? NULL : c->spec->group_add, &u));
-	env = environment(c->spec, hostname, u.home, x->tty || c->spec->tty, x->env);
+	err_free(links_environment(e, c, &links)); /* a linked one may have ended */
+	env = environment(c->spec, hostname, u.home, x->tty || c->spec->tty, links, x->env);
 	json_set_bool(o, "terminal", x->tty);
 	if (x->tty)
 		console_size(o, x->rows, x->cols);

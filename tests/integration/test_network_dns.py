@@ -11,7 +11,7 @@ import threading
 
 from network_fixture import address, isolate
 
-A, PTR, AAAA = 1, 12, 28
+A, PTR, MX, TXT, AAAA, SRV, HTTPS = 1, 12, 15, 16, 28, 33, 65
 
 # Asks the resolver of the network namespace it runs in: argv is JSON [[name, type, "udp" or "tcp"], …]; prints [[rcode, [answers]], …].
 ASK = r"""
@@ -115,6 +115,8 @@ def test_network_names(t):
     got = ask(t, "web", ["db"], ["DB.Shop"], [short], ["dbhost"], ["base"], ["db", A, "tcp"], ["db", AAAA], [reverse, PTR])
     assert got == [[0, [db]]] * 6 + [[0, []], [0, ["db.shop"]]], got
     assert sorted(ask(t, "web", ["store"])[0][1]) == sorted([db, db2])
+    # Of what is known but has no such record: no data, and no question to others.
+    assert ask(t, "web", ["_http._tcp.db", SRV], ["db", SRV], ["db", MX], ["db", HTTPS], ["_dmarc.base", TXT]) == [[0, []]] * 5
     assert server.asked == []  # nothing that is known went out
     got = ask(t, "web", ["example.org"], ["far"], ["example.net", A, "tcp"])
     assert got == [[0, ["203.0.113.7"]]] * 3 and server.asked == ["example.org", "far", "example.net"]
@@ -158,3 +160,26 @@ def test_network_after_kill(t):
     t.wait_for(lambda: t.run(["ip", "-br", "link"]).out.count("veth") == 1)
     if t.run(["nft", "--version"], check=False).rc == 0:
         assert "tcp . 8080" not in t.run(["nft", "list", "ruleset"]).out
+
+
+def test_network_legacy_links(t):
+    """--link on the default network: a name in /etc/hosts and docker's variables, in execs too, and weaker than --env; a link needs a running container"""
+    image = isolate(t)
+    sleeper(t, "db", "--expose", "5432", "-p", "53/udp", "--expose", "5432", "-e", "MODE=fast", "-e", "PATH=/bin")
+    db = address(t, "db")
+    sleeper(t, "web", "--link", "db:my-db", "--link", "db", "-e", "DB_NAME=mine")
+    hosts = t.havre("exec", "web", "cat", "/etc/hosts").out
+    short = t.havre("inspect", "-f", "{{.Id}}", "db").out[:12]
+    assert f"{db}\tmy-db {short} db\n" in hosts and f"{db}\tdb {short} db\n" in hosts
+    wanted = {"MY_DB_PORT": f"udp://{db}:53", "MY_DB_PORT_5432_TCP": f"tcp://{db}:5432", "MY_DB_PORT_5432_TCP_ADDR": db,
+              "MY_DB_PORT_5432_TCP_PORT": "5432", "MY_DB_PORT_5432_TCP_PROTO": "tcp", "MY_DB_PORT_53_UDP": f"udp://{db}:53",
+              "MY_DB_NAME": "/web/my-db", "MY_DB_ENV_MODE": "fast", "DB_NAME": "mine"}
+    first = t.havre("run", "--rm", "--name", "web2", "--link", "db:my-db", "-e", "DB_NAME=mine", image, "env").out.replace("/web2/", "/web/")
+    for env in (t.havre("exec", "web", "env").out, first):
+        have = dict(line.split("=", 1) for line in env.splitlines())
+        assert {k: have.get(k) for k in wanted} == wanted, have
+        assert "MY_DB_ENV_PATH" not in have
+    t.havre("stop", "-t", "0", "db")
+    refused = t.havre("run", "--rm", "--link", "db", image, "true", check=False)
+    assert refused.rc == 125 and "non running container: db" in refused.err
+    assert t.havre("exec", "web", "true").rc == 0

@@ -202,6 +202,12 @@ static void look_up(const struct view *v, const struct dns_question *q, struct f
 		return;
 	}
 	search_tables(v, linked(v, q->name, target), NULL, q->type, f);
+	/* A service of a known name (_http._tcp.db, RFC 2782) is not for others to hear of either: there is none. */
+	const char *host = q->name;
+	while (*host == '_' && strchr(host, '.'))
+		host = strchr(host, '.') + 1;
+	if (!f->known && host != q->name)
+		search_tables(v, linked(v, host, target), NULL, 0, f);
 }
 
 static void build_answer(struct resolver *r, const struct dns_question *q, struct found *f,

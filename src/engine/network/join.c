@@ -93,31 +93,8 @@ struct err *network_hosts(struct engine *e, const struct container *c, const str
 			else
 				strbuf_printf(b, "%s\t%s\n", text, hostname);
 		}
-		if (!network_is_default(ep->network))
-			continue;
-		STRV_FOREACH (
-			l,
-			ep->links) { /* NAME[:ALIAS] of the default network: the resolver does the others */
-			const char *colon = strchr(*l, ':');
-			_cleanup_free_ char *name = xstrndup(*l, strcspn(*l, ":"));
-			_cleanup_container_ struct container *other = NULL;
-			_cleanup_endpoints_ struct endpoints v = {0};
-			char text[IP_TEXT_MAX];
-			TRY_WRAP(container_find(e, name, &other), "--link %s", *l);
-			if (other->status != CONTAINER_RUNNING)
-				return err_new(ERR_STATE, "cannot link to a non running container: %s",
-					       other->name);
-			TRY(endpoints_of(e, other->id, &v));
-			for (size_t k = 0; k < v.n; k++) {
-				if (!str_eq(v.items[k].network->id, ep->network->id))
-					continue;
-				ip_text(&v.items[k].ip4, text);
-				strbuf_printf(b, "%s\t%s %.12s %s\n", text, colon ? colon + 1 : name,
-					      other->id, other->name);
-			}
-		}
 	}
-	return NULL;
+	return links_hosts(e, &r->endpoints, b);
 }
 
 /* The lines of the host's file that mean something in the container: a server on the host's loopback is not there. */

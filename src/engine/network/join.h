@@ -32,6 +32,9 @@ _must_check_ struct err *network_up(struct engine *e, const struct container *c,
 /* Lines of /etc/hosts for the container's own addresses and links. */
 _must_check_ struct err *network_hosts(struct engine *e, const struct container *c,
 				       const struct network_run *r, const char *hostname, struct strbuf *b);
+/* links.c: those lines alone, and the variables of docker's legacy links. ERR_STATE: a linked container does not run. */
+_must_check_ struct err *links_hosts(struct engine *e, const struct endpoints *v, struct strbuf *b);
+_must_check_ struct err *links_environment(struct engine *e, const struct container *c, char ***ret);
 /* start.c: hosts, hostname and resolv.conf, in place. */
 _must_check_ struct err *container_write_etc(struct engine *e, const struct container *c,
 					     const struct network_run *net);
