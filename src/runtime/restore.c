@@ -81,10 +81,6 @@ static struct err *plan(struct restore *x)
 	TRY(rt_id_check(r->id));
 	if (geteuid() != 0)
 		return err_new(ERR_PERMISSION, "checkpoint and restore need root");
-	if (r->systemd_cgroup)
-		return err_new(ERR_UNSUPPORTED,
-			       "cannot restore into a unit of systemd: restore with the cgroupfs driver "
-			       "(--cgroup-manager cgroupfs)");
 	x->bundle_fd = open(r->bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (x->bundle_fd < 0)
 		return err_errno(errno, "cannot open bundle %s", r->bundle);
@@ -98,7 +94,9 @@ static struct err *plan(struct restore *x)
 	TRY(criu_get_version(&x->version));
 	TRY(criu_check_options(&x->request->options, x->version));
 	TRY(check_lsm(x));
-	if (!r->cgroup_disabled)
+	if (r->systemd_cgroup)
+		TRY(rt_cgroup_new_systemd(x->spec->cgroups_path, r->id, &x->spec->root, &x->c->cgroup));
+	else if (!r->cgroup_disabled)
 		TRY(rt_cgroup_new(x->spec->cgroups_path, r->id, &x->c->cgroup));
 	return NULL;
 }
@@ -326,7 +324,7 @@ static uint64_t progress(void *data)
 static struct err *become_criu(void *data)
 {
 	struct restore *x = data;
-	if (x->c->cgroup)
+	if (x->c->cgroup && !x->request->create.systemd_cgroup)
 		TRY(rt_cgroup_enter_self(x->c->cgroup, false));
 	return restore_enter_root(x->root_tree, x->root_path);
 }
@@ -349,6 +347,20 @@ static struct err *open_root(struct restore *x)
 	dir = xasprintf("%s/%s/" ROOT_NAME, x->c->state_root, x->c->id);
 	x->root_path = realpath(dir, NULL);
 	return x->root_path ? NULL : err_errno(errno, "cannot find %s", dir);
+}
+
+static const struct json_cursor *resources(const struct restore *x)
+{
+	return x->spec->resources.value ? &x->spec->resources : NULL;
+}
+
+/* systemd makes a scope only around a process. That is CRIU, which waits for its request; what it restores is born there. */
+static struct err *make_cgroup_around(struct restore *x)
+{
+	if (!x->request->create.systemd_cgroup)
+		return NULL;
+	TRY(rt_cgroup_create_systemd(x->c->cgroup, resources(x), x->criu.pid, &x->made_cgroup));
+	return state_write(x->c); /* it knows now which directories were ours */
 }
 
 static struct err *talk(struct restore *x)
@@ -374,6 +386,7 @@ static struct err *talk(struct restore *x)
 	criu_set_log(&t, &x->dirs, LOG_FILE);
 	TRY(criu_spawn(&start, &x->criu));
 	TRY(criu_dirs_move(&x->dirs, x->criu.pid));
+	TRY(make_cgroup_around(x));
 	TRY(put_cgroup_roots(x));
 	TRY(criu_talk(&x->criu, &t, &response));
 	criu_stop(&x->criu);
@@ -390,10 +403,9 @@ static struct err *make(struct restore *x)
 	TRY(rt_container_save_config(c));
 	TRY(state_write(c));
 	TRY(open_root(x));
-	if (c->cgroup) {
+	if (c->cgroup && !x->request->create.systemd_cgroup) {
 		bool any; /* CRIU is root, who may make them all */
-		TRY(rt_cgroup_create(c->cgroup, x->spec->resources.value ? &x->spec->resources : NULL,
-				     RT_ROOTLESS_FALSE, &any, &c->warnings));
+		TRY(rt_cgroup_create(c->cgroup, resources(x), RT_ROOTLESS_FALSE, &any, &c->warnings));
 		x->made_cgroup = true;
 		TRY(rt_cgroup_prepare_enter(c->cgroup, NULL));
 	}

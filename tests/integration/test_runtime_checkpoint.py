@@ -10,7 +10,8 @@ import stat
 import subprocess
 from pathlib import Path
 
-from lib import criu as real_criu
+from lib import criu as real_criu, system
+from systemd_fixture import FakeSystemd
 
 COUNT = ["sh", "-c", "i=0; while true; do i=$((i+1)); echo $i; sleep 0.1; done"]
 SLEEP = ["sleep", "1000"]
@@ -51,12 +52,14 @@ def start(t, args=None, overrides=None, edit=None, stdin=subprocess.DEVNULL, out
     return name, bundle
 
 
-def pipe_to(t, name, path, *args, stdin=subprocess.DEVNULL, env=None, check=True):
-    """Runs a command of the runtime whose stdout and stderr are a pipe into a file, by a process that outlives it."""
+def pipe_to(t, name, path, *args, stdin=subprocess.DEVNULL, env=None, check=True, systemd=None):
+    """Runs a command of the runtime whose stdout and stderr are a pipe into a file, by a process that outlives it. With the systemd driver
+    if there is a `systemd` (systemd_fixture)."""
+    command = systemd.command(*t.runtime_args("--systemd-cgroup", *args)) if systemd else t.runtime_args(*args)
     with open(path, "ab") as f:
         sink = t.start(["cat"], stdin=subprocess.PIPE, stdout=f)
     try:
-        result = t.runtime(*args, check=False, stdin=stdin, stdout=sink.stdin, stderr=sink.stdin, env=env)
+        result = t.run(command, check=False, stdin=stdin, stdout=sink.stdin, stderr=sink.stdin, env=env)
     finally:
         sink.stdin.close()
         sink.stdin = None
@@ -319,6 +322,39 @@ def test_restore_killed(t):
         assert os.listdir(t.runtime_root) == []
 
 
+def in_scope(t):
+    """A systemd, a container's id, and a bundle whose cgroupsPath is a scope."""
+    systemd, name = FakeSystemd(t), t.id()
+    config = {"linux": {"cgroupsPath": f"havretest{os.getpid()}.slice:hv:{name}", "resources": {"pids": {"limit": 50}}}}
+    t.defer(t.run, systemd.command(*t.runtime_args("delete", "--force", name)), check=False)
+    return systemd, name, config
+
+
+def test_restore_into_a_scope(t):
+    """with the systemd driver CRIU is the process that the scope is made around; what fails, or is killed, leaves no unit and no group"""
+    if t.cgroup_mode() == "none":
+        t.skip("no cgroups")
+    systemd, name, config = in_scope(t)
+    fake = Criu(t, dump=[["kill-container"], ["answer", True]], restore=[["spawn"], ["notify", "post-restore", "PID"], ["answer", True]])
+    bundle = t.bundle(config, args=SLEEP)
+    pipe_to(t, name, t.tmp / "out", "run", "--detach", "--bundle", bundle, name, systemd=systemd)
+    t.runtime("checkpoint", "--image-path", t.tmp / "images", name, env=fake.env)
+    restore = ("restore", "--detach", "--bundle", bundle, "--image-path", t.tmp / "images", name)
+    pipe_to(t, name, t.tmp / "out", *restore, env=fake.env, systemd=systemd)
+    first, second = systemd.called("StartTransientUnit")
+    assert first[0] == second[0] == f"hv-{name}.scope", (first, second)
+    request = fake.requests("restore")[-1]
+    assert all(f"hv-{name}.scope" in line for line in request["cgroup"].splitlines() if ":pids:" in line or line.startswith("0::/hv")), request["cgroup"]
+    assert any(f"hv-{name}.scope" in line for line in request["cgroup"].splitlines()), request["cgroup"]
+    t.run(systemd.command(*t.runtime_args("delete", "--force", name)))
+    for steps in ([["answer", False, 1, "no"]], [["spawn"], ["notify", "post-restore", "PID"], ["answer", False, 1, "no"]]):
+        fake.plan(restore=steps)
+        stopped = len(systemd.called("StopUnit"))
+        assert pipe_to(t, name, t.tmp / "out", *restore, env=fake.env, systemd=systemd, check=False).rc == 1
+        assert len(systemd.called("StopUnit")) > stopped and not (t.runtime_root / name).exists()
+        assert not [d for d in system.cgroup_directories() if name in d]
+
+
 def test_restore_console(t):
     """the terminal that CRIU hands out goes to the console socket; namespaces with a path are inherited or joined"""
     fake = Criu(t, restore=[["answer", False, 1, "x"]])
@@ -385,7 +421,26 @@ def test_real_round_trip(t):
     assert os.listdir(t.runtime_root) == []
 
 
-test_real_round_trip.timeout = 240
+def test_real_restore_into_a_scope(t):
+    """CRIU: a container of the systemd driver goes on in its scope, limits and all, where its groups are this machine's"""
+    env = real(t)
+    systemd, name, config = in_scope(t)
+    out = t.tmp / "out"
+    bundle = t.bundle(config, args=COUNT)
+    pipe_to(t, name, out, "run", "--detach", "--bundle", bundle, name, systemd=systemd)
+    t.wait_for(lambda: last_line(out) >= 3)
+    t.runtime("checkpoint", "--image-path", t.tmp / "images", name, env=env)
+    stood = last_line(out)
+    pipe_to(t, name, out, "restore", "--detach", "--bundle", bundle, "--image-path", t.tmp / "images", name, env=env, systemd=systemd)
+    t.wait_for(lambda: last_line(out) > stood)
+    with open(f"/proc/{state(t, name)['pid']}/cgroup") as f:
+        assert any(f"hv-{name}.scope" in line for line in f if ":pids:" in line or line.startswith("0::"))
+    assert json.loads(t.runtime("events", "--stats", name).out)["data"]["pids"]["limit"] == 50
+    assert t.runtime("exec", name, "echo", "inside").out == "inside\n"
+
+
+test_real_round_trip.timeout = test_real_restore_into_a_scope.timeout = 240
+test_real_restore_into_a_scope.vm = test_restore_into_a_scope.vm = False  # a minute there
 test_real_round_trip.vm = False  # an emulated processor: CRIU does not come to an end in this time
 
 
