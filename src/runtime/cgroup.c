@@ -340,12 +340,31 @@ static struct err *check_empty(const struct rt_cgroup_hierarchy *h, const struct
 	char text[256];
 
 	if (cg_read(g->dir, "cgroup.procs", text, sizeof(text)) == 0 && text[0])
-		return err_new(ERR_EXISTS, "cgroup %s exists already and has processes (pid %.*s)", g->dir,
-			       (int)strcspn(text, "\n"), text);
+		return err_new(
+			ERR_EXISTS,
+			"container's cgroup is not empty: %s exists already and has processes (pid %.*s)",
+			g->dir, (int)strcspn(text, "\n"), text);
 	if (h->v2 && cg_read(g->dir, "cgroup.events", text, sizeof(text)) == 0 && strstr(text, "populated 1"))
-		return err_new(ERR_EXISTS, "cgroup %s exists already and has processes in its sub-groups",
+		return err_new(ERR_EXISTS,
+			       "container's cgroup is not empty: %s exists already and has processes in its "
+			       "sub-groups",
 			       g->dir);
 	return NULL;
+}
+
+/* What is frozen would take our process in and never let it go on. */
+static struct err *check_thawed(const struct rt_cgroup_hierarchy *h, const struct cg_group *g)
+{
+	char text[32];
+
+	if (cg_read(g->dir, h->v2 ? "cgroup.freeze" : "freezer.state", text, sizeof(text)) != 0)
+		return NULL; /* a hierarchy without the freezer */
+	return str_starts(text, h->v2 ? "1" : "FR")
+		       ? err_new(ERR_STATE,
+				 "container's cgroup unexpectedly frozen: %s exists already and is frozen; "
+				 "thaw or remove it",
+				 g->dir)
+		       : NULL;
 }
 
 static struct err *make_one(const struct rt_cgroup_hierarchy *h, struct cg_group *g, bool taken,
@@ -357,6 +376,7 @@ static struct err *make_one(const struct rt_cgroup_hierarchy *h, struct cg_group
 	if (rc == EEXIST) {
 		if (!taken)
 			TRY(check_empty(h, g));
+		TRY(check_thawed(h, g));
 		rc = 0;
 	}
 	if (rc == EROFS)

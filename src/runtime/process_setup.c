@@ -133,6 +133,13 @@ struct err *process_check_capabilities(const struct spec_process *p, const struc
 	STRV_FOREACH (name, c->unknown)
 		strv_push_take(warnings,
 			       xasprintf("process.capabilities: %s is not known and ignored", *name));
+	uint64_t unraised = c->ambient & ~(c->inheritable & c->permitted);
+	for (int cap = 0; unraised && cap < CAPABILITY_COUNT; cap++)
+		if (unraised >> cap & 1)
+			strv_push_take(warnings,
+				       xasprintf("process.capabilities.ambient: can't raise ambient "
+						 "capability %s: it is not both permitted and inheritable",
+						 capability_names[cap]));
 	if (s->ns[SPEC_NS_USER].present) /* in its own user namespace the container has them all */
 		return NULL;
 	TRY(capabilities_get(&have, &effective));

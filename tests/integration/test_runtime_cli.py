@@ -110,6 +110,21 @@ def test_exec_flags(t):
     assert t.runtime("exec", "nobody", "true", check=False).rc == 255
 
 
+def test_exec_cap_is_ambient(t):
+    """exec --cap adds to the ambient set, too, where the container has inheritable capabilities; what cannot be ambient is left out with a warning"""
+    sets = {"inheritable": ["CAP_CHOWN", "CAP_SYSLOG"], "permitted": ["CAP_KILL", "CAP_CHOWN"], "effective": ["CAP_KILL"],
+            "bounding": ["CAP_KILL", "CAP_CHOWN", "CAP_SYSLOG"], "ambient": ["CAP_CHOWN", "CAP_KILL"]}
+    name, log = running(t, overrides={"process": {"capabilities": sets}}), t.tmp / "log"
+
+    def ambient(*flags):
+        log.write_text("")
+        text = t.run([t.bin / "havre-runtime", "--root", t.runtime_root, "--log", log, "exec", *flags, name, "grep", "CapAmb", "/proc/self/status"]).out
+        assert not flags or "can't raise ambient capability CAP_KILL: it is not" in log.read_text(), log.read_text()
+        return int(text.split()[1], 16)
+    assert ambient() == 1 << 0
+    assert ambient("--cap", "CAP_SYSLOG") == 1 << 0 | 1 << 34
+
+
 def test_exec_warns_of_capabilities(t):
     """exec --cap with one that is unknown, or that the runtime does not have, warns in the log and goes on without"""
     name, log = running(t), t.tmp / "log"

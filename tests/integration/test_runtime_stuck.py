@@ -140,6 +140,25 @@ def test_frozen_sub_group_force(t):
     t.wait_for(lambda: not os.path.exists(f"/proc/{child}"))
 
 
+def test_frozen_before(t):
+    """a group that exists and is frozen would never let a container start: that is said, and nothing is left; thawed, it serves"""
+    if t.cgroup_mode() == "none":
+        t.skip("there are no control groups here")
+    name = t.id()
+    group, file, frozen, thawed = freezer(t, name)
+    group.mkdir(parents=True)
+    t.defer(lambda: group.exists() and group.rmdir())
+    (group / file).write_text(frozen)
+    t.defer(lambda: group.exists() and (group / file).write_text(thawed))
+    bundle = t.bundle({"linux": {"cgroupsPath": f"/havre/{name}"}}, args=["echo", "hi"])
+    for verb in ("run", "create"):
+        refused = t.runtime(verb, "--bundle", bundle, name, check=False, timeout=20)
+        assert refused.rc == 1 and "container's cgroup unexpectedly frozen" in refused.err and "thaw" in refused.err, refused
+        assert t.runtime("state", name, check=False).rc != 0
+    (group / file).write_text(thawed)
+    assert t.runtime("run", "--bundle", bundle, name, timeout=20).out == "hi\n"
+
+
 def test_frozen_from_outside(t):
     """a container that somebody else froze is paused, is killed and is deleted"""
     name = container(t, "sleep 1000")

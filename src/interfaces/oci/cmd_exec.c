@@ -102,18 +102,20 @@ static struct err *add_groups(struct json *process, char *const *groups)
 	return NULL;
 }
 
-/* Into the bounding, effective and permitted sets; never into the inheritable one (CVE-2022-29162). */
+/* Into the bounding, effective and permitted sets; never into the inheritable one (CVE-2022-29162). Into the ambient one, as runc does, where
+ * the container has inheritable ones, without which there can be none. */
 static struct err *add_capabilities(struct json *process, char *const *caps)
 {
-	static const char *const sets[] = {"bounding", "effective", "permitted"};
-	struct json_cursor root = json_root(process), object, list;
+	static const char *const sets[] = {"bounding", "effective", "permitted", "ambient"};
+	struct json_cursor root = json_root(process), object, list, inheritable;
 	if (!caps)
 		return NULL;
 	TRY(json_get_object(&root, "capabilities", JSON_OPTIONAL, &object));
 	if (!object.value)
 		json_set(process, "capabilities", json_new_object());
 	TRY(json_get_object(&root, "capabilities", JSON_OPTIONAL, &object));
-	for (size_t i = 0; i < ARRAY_SIZE(sets); i++) {
+	TRY(json_get_array(&object, "inheritable", JSON_OPTIONAL, &inheritable));
+	for (size_t i = 0; i < ARRAY_SIZE(sets) - !inheritable.value; i++) {
 		TRY(json_get_array(&object, sets[i], JSON_OPTIONAL, &list));
 		if (!list.value)
 			json_set(object.value, sets[i], json_new_array());
