@@ -2,6 +2,7 @@
 /* Connecting and disconnecting a container that exists, and perhaps runs. Its lock serialises this with its start. */
 #include <stdio.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "event.h"
 #include "join.h"
@@ -24,6 +25,34 @@ static struct err *open_netns(struct container *c, int *ret_netns, int *ret_sock
 	TRY(netns_socket(netns, AF_NETLINK, 0, NETLINK_ROUTE, ret_sock));
 	*ret_netns = TAKE_FD(netns);
 	return NULL;
+}
+
+/* While a running container is connected or disconnected there is a file RUN/containers/ID/network-changes.NETWORK. Who finds one without
+ * its maker (under the container's lock) does the work anew; the next run has none. */
+static char *change_path(const struct container *c, const struct network *n)
+{
+	return xasprintf("%s/network-changes.%.12s", c->run_dir, n->id);
+}
+
+static struct err *change_begins(const struct container *c, const struct network *n)
+{
+	_cleanup_free_ char *path = change_path(c, n);
+
+	return is_up(c) ? file_replace_at(AT_FDCWD, path, "", 0, 0600, FILE_VOLATILE) : NULL;
+}
+
+static void change_ends(const struct container *c, const struct network *n)
+{
+	_cleanup_free_ char *path = change_path(c, n);
+
+	(void)unlink(path);
+}
+
+static bool change_was_cut(const struct container *c, const struct network *n)
+{
+	_cleanup_free_ char *path = change_path(c, n);
+
+	return access(path, F_OK) == 0;
 }
 
 /* The container's files as they are now: written in place, for a running container has them mounted. */
@@ -92,6 +121,17 @@ static struct err *delete_row(struct engine *e, const struct network *n, const s
 	return db_run(db, NULL, "DELETE FROM endpoints WHERE container=? AND network=?", "ss", c->id, n->id);
 }
 
+/* What there is of a connection that was not finished. */
+static struct err *take_back(struct engine *e, const struct network *n, struct container *c,
+			     const struct endpoint *own)
+{
+	_cleanup_fd_ int netns = -1, sock = -1;
+
+	TRY(open_netns(c, &netns, &sock));
+	TRY(link_remove(sock, own->ifname));
+	return delete_row(e, n, c);
+}
+
 static void say(struct engine *e, const struct network *n, const struct container *c, const char *action)
 {
 	event_other(e, "network", action, n->id, "container", c->id, "name", n->spec.name, "type",
@@ -119,10 +159,15 @@ struct err *network_connect(struct engine *e, struct network *n, struct containe
 	TRY(endpoint_options_check(n, o));
 	TRY(container_lock(e, c, &lock));
 	TRY(endpoints_of(e, c->id, &v));
-	if (find(&v, n))
+	const struct endpoint *own = find(&v, n);
+	bool again = own && change_was_cut(c, n);
+	if (own && !again)
 		return err_new(ERR_EXISTS, "endpoint with name %s already exists in network %s", c->name,
 			       n->spec.name);
-	TRY(endpoint_insert(e, c->id, n->id, o, free_position(&v)));
+	TRY(change_begins(c, n));
+	if (again)
+		TRY(take_back(e, n, c, own));
+	TRY(endpoint_insert(e, c->id, n->id, o, own ? own->position : free_position(&v)));
 	if (!is_up(c))
 		return NULL;
 	struct err *error = connect_running(e, n, c);
@@ -130,6 +175,7 @@ struct err *network_connect(struct engine *e, struct network *n, struct containe
 		err_free(delete_row(e, n, c));
 	else
 		say(e, n, c, "connect");
+	change_ends(c, n);
 	return error;
 }
 
@@ -173,7 +219,9 @@ struct err *network_disconnect(struct engine *e, struct network *n, struct conta
 				       n->spec.name);
 	if (!is_up(c))
 		return delete_row(e, n, c);
+	TRY(change_begins(c, n));
 	TRY(disconnect_running(e, n, c, own));
+	change_ends(c, n);
 	say(e, n, c, "disconnect");
 	return NULL;
 }

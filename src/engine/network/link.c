@@ -360,7 +360,7 @@ struct err *bridge_remove(const struct network *n)
 
 void link_host_name(const struct endpoint *ep, char ret[static IFNAMSIZ])
 {
-	snprintf(ret, IFNAMSIZ, "veth%.7s", ep->id);
+	snprintf(ret, IFNAMSIZ, "veth%.11s", ep->id);
 }
 
 static void put_inner(struct netlink_batch *b, const struct endpoint *ep, int netns)

@@ -507,6 +507,14 @@ static struct err *remove_rows(struct engine *e, const struct network *n)
 	return networks_changed(e);
 }
 
+static void remove_names(struct engine *e, const struct network *n)
+{
+	_cleanup_free_ char *names = names_path(e, n), *lock = xasprintf("%s.lock", names);
+
+	(void)unlink(names);
+	(void)unlink(lock);
+}
+
 struct err *network_remove(struct engine *e, struct network *n)
 {
 	struct db *db;
@@ -517,16 +525,17 @@ struct err *network_remove(struct engine *e, struct network *n)
 	TRY(engine_db(e, &db));
 	TRY(db_begin(db));
 	struct err *error = remove_rows(e, n);
+	/* Before the row is gone for good: who is killed here leaves a network without a bridge, which is made anew when it is needed. */
+	if (!error)
+		error = bridge_remove(n);
+	if (!error)
+		remove_names(e, n);
 	if (!error)
 		error = db_commit(db, true);
 	if (error) {
 		db_rollback(db);
 		return error;
 	}
-	_cleanup_free_ char *names = names_path(e, n), *lock = xasprintf("%s.lock", names);
-	(void)unlink(names);
-	(void)unlink(lock);
 	event_other(e, "network", "destroy", n->id, "name", n->spec.name, "type", n->spec.driver, NULL);
-	TRY(bridge_remove(n));
 	return rules_ensure(e);
 }
