@@ -5,6 +5,8 @@ import json
 import os
 from pathlib import Path
 
+from user_fixture import UID, User
+
 GROUP = Path("/sys/fs/cgroup")
 
 
@@ -227,3 +229,60 @@ def test_user(t):
     done = t.run(["setpriv", "--reuid", "1000", "--regid", "1000", "--clear-groups", t.bin / "havre-runtime", "--root", "/tmp/user-state",
                   "--systemd-cgroup", "create", "-b", bundle, cid], check=False)
     assert done.rc == 1 and ("XDG_RUNTIME_DIR" in done.err or "cannot" in done.err), done
+
+
+class SessionUser(User):
+    """A user with a systemd of its own, in a group that the machine's has delegated to it; its programs run beside that."""
+
+    def __init__(self, t):
+        super().__init__(t)
+        unit = t.id("session")
+        self.group = GROUP / "system.slice" / f"{unit}.service"
+        variables = [f"--setenv={name}={value}" for name, value in self.env.items()]
+        # The user is in no passwd(5) that systemd reads: the ids are changed and the group is given away as it would do it.
+        script = f"""cd /sys/fs/cgroup$(sed s/^0::// /proc/self/cgroup) && chown {UID}:{UID} . cgroup.procs cgroup.subtree_control cgroup.threads &&
+            exec setpriv --reuid={UID} --regid={UID} --clear-groups /lib/systemd/systemd --user --unit=basic.target >{self.home}/log 2>&1"""
+        t.run(["systemd-run", "--quiet", f"--unit={unit}", "-pDelegate=yes", "-pDefaultDependencies=no", "-pSlice=system.slice", *variables,
+               "/bin/sh", "-c", script])
+        t.defer(t.run, ["systemctl", "stop", unit], check=False)
+        t.wait_for(lambda: (self.home / "run/systemd/private").exists())
+        self.own = self.group / "own"
+        self.own.mkdir()
+        for path in (self.own, self.own / "cgroup.procs"):
+            os.chown(path, UID, UID)
+
+    def become(self):
+        (self.own / "cgroup.procs").write_text("0")
+        super().become()
+
+
+def test_user_session(t):
+    """an ordinary user's container is in a scope of the user's own systemd, with its limits; exec, pause, update and delete are there for it"""
+    if not os.path.isdir("/run/systemd/system"):
+        t.skip("systemd is not running here")
+    user = SessionUser(t)
+    cid, bundle = t.id(), t.bundle({"linux": {"resources": {"pids": {"limit": 33}}}}, args=["sleep", "1000"])
+    t.run(["chown", "-R", f"{UID}:{UID}", bundle])
+    t.defer(user.runtime, "delete", "--force", cid, check=False)
+    user.detached("--systemd-cgroup", "run", "--detach", "-b", bundle, cid)
+    group = group_of_user(user, cid)
+    assert group == user.group / f"user.slice/havre-{cid}.scope" and (group / "pids.max").read_text() == "33\n", group
+    seen = user.runtime("exec", cid, "sh", "-c", "cat /proc/self/cgroup; id -u")
+    assert seen.out == "0::/\n0\n", seen
+    status = user.runtime("exec", cid, "sh", "-c", "exit 9", check=False)
+    assert status.rc == 9, status
+    user.runtime("update", "--pids-limit", "44", cid)
+    assert (group / "pids.max").read_text() == "44\n"
+    user.runtime("pause", cid)
+    assert json.loads(user.runtime("state", cid).out)["status"] == "paused"
+    user.runtime("resume", cid)
+    user.runtime("delete", "--force", cid)
+    t.wait_for(lambda: not group.exists())
+
+
+def group_of_user(user, cid):
+    pid = json.loads(user.runtime("state", cid).out)["pid"]
+    return GROUP / Path(f"/proc/{pid}/cgroup").read_text().strip().removeprefix("0::/")
+
+
+test_user_session.timeout = 120
