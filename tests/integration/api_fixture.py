@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A havred of the test's own, and the stock clients for it."""
 
+import base64
 import http.client
 import json
 import socket
@@ -65,6 +66,15 @@ class Api:
             except ValueError:
                 pass
         return r.status, data
+
+    def head(self, path):
+        """What docker says of a file in a container."""
+        c = Connection(self.path)
+        c.request("HEAD", path)
+        r = c.getresponse()
+        assert r.status == 200, (path, r.status)
+        c.close()
+        return json.loads(base64.b64decode(r.getheader("X-Docker-Container-Path-Stat")))
 
     def raw(self, data):
         """What a connection answers to these bytes until it is closed."""

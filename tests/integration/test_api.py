@@ -190,3 +190,74 @@ def test_api_volumes_networks(t):
 
 
 test_api_volumes_networks.asan = False
+
+
+def test_api_cp(t):
+    """docker cp both ways, of a running and of a stopped container: files, directories, their contents, links, the root, tar streams, refusals."""
+    a = api(t)
+    image = t.busybox_image()
+    a.docker("run", "-d", "--name", "cpc", image, "sh", "-c",
+             "mkdir -p /d/sub; echo one > /d/f; ln -s /d/f /lnk; ln -s /d /dl; ln -s /nowhere/x /dangling; echo ready; exec sleep 1000")
+    t.defer(t.havre, "rm", "-f", "cpc", check=False)
+    t.wait_for(lambda: a.docker("logs", "cpc").out == "ready\n")
+    out = t.tmp / "out"
+    out.mkdir()
+    (t.tmp / "h").write_text("hello\n")
+
+    def inside(path):
+        return a.docker("exec", "cpc", "cat", path).out
+    a.docker("cp", "cpc:/d/f", out / "f1")
+    a.docker("cp", "cpc:/d", out / "copy")
+    a.docker("cp", "cpc:/d/.", out / "flat")
+    a.docker("cp", "cpc:/lnk", out)
+    a.docker("cp", "-L", "cpc:/lnk", out / "followed")
+    a.docker("cp", "cpc:/", out / "root")
+    assert (out / "f1").read_text() == (out / "copy/f").read_text() == (out / "flat/f").read_text() == (out / "followed").read_text() == "one\n"
+    assert (out / "lnk").is_symlink() and (out / "flat/sub").is_dir() and (out / "root/d/f").read_text() == "one\n"
+    assert "d/f" in t.run(["tar", "t"], input=a.docker("cp", "cpc:/d", "-").out).out.split()
+    for target, path in (("/d/", "/d/h"), ("/d/new", "/d/new"), ("/dl/through", "/d/through"), ("/lnk", "/d/f")):
+        a.docker("cp", t.tmp / "h", "cpc:" + target)
+        assert inside(path) == "hello\n", target
+    assert a.docker("exec", "cpc", "readlink", "/lnk").out == "/d/f\n"
+    for source, target, says in (("cpc:/none", out, "Could not find the file /none in container cpc"), (t.tmp / "h", "cpc:/nodir/x", "Could not find the file /nodir"),
+                                 (out / "copy", "cpc:/d/f", "cannot copy directory"), (t.tmp / "h", "cpc:/dangling", "Could not find the file /nowhere")):
+        bad = a.docker("cp", source, target, check=False)
+        assert bad.rc == 1 and says in bad.err, (source, target, bad)
+    stat = a.head("/containers/cpc/archive?path=/lnk")
+    assert stat["name"] == "lnk" and stat["linkTarget"] == "/d/f" and stat["mode"] & 1 << 27, stat
+    assert a.head("/containers/cpc/archive?path=/d/")["mode"] & 1 << 31
+    assert a.call("GET", "/containers/cpc/archive")[0] == 400 and a.call("PUT", "/containers/cpc/archive?path=/d", b"no tar")[0] == 400
+    assert a.call("PUT", "/containers/cpc/archive?path=/d/f", b"")[1]["message"] == "extraction point is not a directory"
+    a.docker("stop", "-t", "0", "cpc")
+    a.docker("cp", "cpc:/d/h", out / "after")
+    a.docker("cp", t.tmp / "h", "cpc:/stopped")
+    a.docker("start", "cpc")
+    assert (out / "after").read_text() == inside("/stopped") == "hello\n"
+    a.docker("run", "-d", "--name", "ro", "--read-only", image, "sleep", "1000")
+    t.defer(t.havre, "rm", "-f", "ro", check=False)
+    refused = a.docker("cp", t.tmp / "h", "ro:/", check=False)
+    assert refused.rc == 1 and "container rootfs is marked read-only" in refused.err, refused
+    a.docker("rm", "-f", "cpc", "ro")
+
+
+def test_api_update_and_history(t):
+    """docker update changes what it names and nothing else; docker history; their errors."""
+    a = api(t)
+    image = t.busybox_image()
+    a.docker("create", "--name", "uu", "--memory", "100m", image, "true")
+
+    def shown():
+        return a.docker("inspect", "-f", "{{.HostConfig.Memory}} {{.HostConfig.NanoCpus}} {{.HostConfig.RestartPolicy.Name}}", "uu").out.split()
+    a.docker("update", "--cpus", "0.5", "uu")
+    assert shown() == ["104857600", "500000000", "no"]
+    a.docker("update", "--memory", "50m", "--restart", "on-failure:3", "uu")
+    assert shown() == ["52428800", "500000000", "on-failure"]
+    a.docker("update", "--restart", "no", "uu")
+    assert shown() == ["52428800", "500000000", "no"]
+    for flags, says in ((["--memory", "1m"], "too small"), (["--restart", "odd"], "invalid restart policy")):
+        bad = a.docker("update", *flags, "uu", check=False)
+        assert bad.rc == 1 and says in bad.err, bad
+    assert a.docker("history", "-q", image).out == t.havre("history", "-q", image).out
+    steps = a.call("GET", f"/images/{image}/history")[1]
+    assert steps[0]["Id"].startswith("sha256:") and steps[0]["Tags"] and steps[0]["Size"] > 0, steps
+    assert a.call("GET", "/images/none/history")[0] == 404

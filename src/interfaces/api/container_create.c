@@ -59,10 +59,17 @@ static const struct member host_members[] = {
 	M("Sysctls", PAIRS, sysctls),
 	M("Init", BOOL, init),
 	M("Annotations", PAIRS, annotations),
+	M("CgroupParent", STRING, cgroup_parent),
+	M("DeviceCgroupRules", LIST, device_cgroup_rules),
+	M("OomKillDisable", BOOL, oom_kill_disable),
+	M("VolumesFrom", LIST, volumes_from),
+};
+
+/* What an update may change, too. */
+static const struct member limit_members[] = {
 	M("CpuShares", I64, cpu_shares),
 	M("Memory", I64, memory_bytes),
 	M("NanoCpus", I64, nano_cpus),
-	M("CgroupParent", STRING, cgroup_parent),
 	M("BlkioWeight", I64, blkio_weight),
 	M("CpuPeriod", I64, cpu_period),
 	M("CpuQuota", I64, cpu_quota),
@@ -70,12 +77,9 @@ static const struct member host_members[] = {
 	M("CpuRealtimeRuntime", I64, cpu_rt_runtime_us),
 	M("CpusetCpus", STRING, cpuset_cpus),
 	M("CpusetMems", STRING, cpuset_mems),
-	M("DeviceCgroupRules", LIST, device_cgroup_rules),
 	M("MemoryReservation", I64, memory_reservation_bytes),
 	M("MemorySwap", I64, memory_swap_bytes),
-	M("OomKillDisable", BOOL, oom_kill_disable),
 	M("PidsLimit", I64, pids_limit),
-	M("VolumesFrom", LIST, volumes_from),
 };
 
 static struct err *read_members(const struct json_cursor *o, const struct member *members, size_t n,
@@ -414,11 +418,27 @@ static struct err *read_gpus(const struct json_cursor *host, struct container_sp
 	return NULL;
 }
 
-static struct err *read_log_and_restart(const struct json_cursor *host, struct container_spec *s)
+/* "on-failure:3"; *ret stays NULL when nothing is said. */
+static struct err *read_restart(const struct json_cursor *host, char **ret)
 {
 	struct json_cursor o;
 	const char *name = "";
 	int64_t retries = 0;
+
+	TRY(json_get_object(host, "RestartPolicy", JSON_OPTIONAL, &o));
+	if (!o.value)
+		return NULL;
+	TRY(json_get_string(&o, "Name", JSON_OPTIONAL, &name));
+	TRY(json_get_i64(&o, "MaximumRetryCount", JSON_OPTIONAL, 0, INT32_MAX, &retries));
+	if (*name)
+		*ret = retries ? xasprintf("%s:%" PRId64, name, retries) : xstrdup(name);
+	return NULL;
+}
+
+static struct err *read_log_and_restart(const struct json_cursor *host, struct container_spec *s)
+{
+	struct json_cursor o;
+	const char *name = "";
 
 	TRY(json_get_object(host, "LogConfig", JSON_OPTIONAL, &o));
 	if (o.value) {
@@ -426,14 +446,11 @@ static struct err *read_log_and_restart(const struct json_cursor *host, struct c
 		s->log_driver = *name ? xstrdup(name) : NULL;
 		TRY(json_pairs(&o, "Config", false, &s->log_opts));
 	}
-	TRY(json_get_object(host, "RestartPolicy", JSON_OPTIONAL, &o));
-	if (!o.value)
-		return NULL;
-	name = "";
-	TRY(json_get_string(&o, "Name", JSON_OPTIONAL, &name));
-	TRY(json_get_i64(&o, "MaximumRetryCount", JSON_OPTIONAL, 0, INT32_MAX, &retries));
-	if (*name && !str_eq(name, "no"))
-		s->restart = retries ? xasprintf("%s:%" PRId64, name, retries) : xstrdup(name);
+	TRY(read_restart(host, &s->restart));
+	if (str_eq(s->restart, "no")) {
+		free(s->restart);
+		s->restart = NULL;
+	}
 	if (s->restart && s->auto_remove)
 		return err_new(ERR_INVALID,
 			       "can't create 'AutoRemove' container with restart policy other than 'no'");
@@ -547,6 +564,7 @@ static struct err *read_host(const struct json_cursor *root, const struct json_c
 	bool disabled = false;
 
 	TRY(read_members(host, host_members, ARRAY_SIZE(host_members), s));
+	TRY(read_members(host, limit_members, ARRAY_SIZE(limit_members), s));
 	TRY(json_get_i64(host, "OomScoreAdj", JSON_OPTIONAL, -1000, 1000, &oom));
 	s->oom_score_adj = (int)oom;
 	TRY(json_get_i64(host, "MemorySwappiness", JSON_OPTIONAL, -1, 100, &swappiness));
@@ -633,5 +651,32 @@ struct err *handle_container_create(struct exchange *x)
 	if (!e)
 		e = create(x, &s);
 	container_spec_release(&s);
+	return e;
+}
+
+/* POST /containers/ID/update: limits and the restart policy; what is not named stays. */
+static struct err *update(struct exchange *x, struct container *c, struct container_spec *changes)
+{
+	_cleanup_json_ struct json *body = NULL;
+	_cleanup_strv_ char **warnings = NULL;
+
+	TRY(exchange_json(x, false, &body));
+	struct json_cursor root = json_root(body);
+	TRY(read_members(&root, limit_members, ARRAY_SIZE(limit_members), changes));
+	TRY(read_restart(&root, &changes->restart));
+	TRY(container_update(x->engine, c, changes, &warnings));
+	struct json *o = json_new_object();
+	json_set_strv(o, "Warnings", warnings ? warnings : (char *[]){NULL});
+	return answer_json(x, 200, o);
+}
+
+struct err *handle_container_update(struct exchange *x)
+{
+	_cleanup_container_ struct container *c = NULL;
+	struct container_spec changes = {0};
+
+	TRY(find_container(x, &c));
+	struct err *e = update(x, c, &changes);
+	container_spec_release(&changes);
 	return e;
 }

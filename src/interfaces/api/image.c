@@ -11,6 +11,7 @@
 #include "engine/describe.h"
 #include "engine/usage.h"
 #include "images/archive.h"
+#include "images/history.h"
 #include "images/usage.h"
 #include "objects.h"
 #include "progress.h"
@@ -145,6 +146,38 @@ struct err *handle_image_inspect(struct exchange *x)
 
 	TRY(find_image(x, &s, &i));
 	return answer_json(x, 200, image_inspect_json(s, i));
+}
+
+/* The newest step first; only it has the image's id and names. */
+static struct json *step_object(const struct image *i, const struct image_step *step, bool top)
+{
+	struct json *o = json_new_object();
+	int64_t created_ns = 0;
+
+	if (*step->created)
+		err_free(timestamp_parse(step->created, &created_ns));
+	json_set_string(o, "Comment", step->comment);
+	json_set_i64(o, "Created", created_ns / 1000000000);
+	json_set_string(o, "CreatedBy", step->created_by);
+	json_set_string(o, "Id", top ? i->id.s : "<missing>");
+	json_set_u64(o, "Size", step->size);
+	json_set(o, "Tags", top && i->names ? familiar(i->names) : NULL);
+	return o;
+}
+
+struct err *handle_image_history(struct exchange *x)
+{
+	_cleanup_image_ struct image *i = NULL;
+	_cleanup_free_ struct image_step *steps = NULL;
+	struct store *s;
+	size_t n;
+
+	TRY(find_image(x, &s, &i));
+	TRY(image_history(s, i, &steps, &n));
+	struct json *list = json_new_array();
+	for (size_t k = n; k > 0; k--)
+		json_append(list, step_object(i, &steps[k - 1], k == n));
+	return answer_json(x, 200, list);
 }
 
 struct err *handle_image_tag(struct exchange *x)

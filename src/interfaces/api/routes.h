@@ -21,6 +21,8 @@ handler_fn handle_container_list, handle_container_create, handle_container_insp
 	handle_container_logs, handle_container_attach, handle_container_resize, handle_container_top,
 	handle_container_prune, handle_container_changes, handle_container_export, handle_commit,
 	handle_container_update, handle_container_stats;
+/* archive.c */
+handler_fn handle_archive_stat, handle_archive_get, handle_archive_put;
 /* exec.c */
 handler_fn handle_exec_create, handle_exec_start, handle_exec_inspect, handle_exec_resize;
 /* image.c, image_pull.c */

@@ -12,10 +12,9 @@
 #include "base/memory.h"
 #include "cli.h"
 #include "commands.h"
+#include "engine/file_path.h"
 #include "engine/files.h"
 #include "images/tree_archive.h"
-
-#define SYMLINKS_MAX 10
 
 struct cp_flags {
 	bool archive, follow, quiet;
@@ -47,41 +46,6 @@ static const struct inroot *side_root(const struct side *s)
 	return s->files ? container_files_root(s->files) : &s->root;
 }
 
-/* Joins `path` to `base` when it is relative and resolves "." and ".." by text, as docker does. */
-static char *clean_path(const char *base, const char *path)
-{
-	_cleanup_free_ char *joined = path[0] == '/' ? xstrdup(path) : xasprintf("%s/%s", base, path);
-	_cleanup_strv_ char **words = strv_split(joined, "/");
-	_cleanup_strv_ char **kept = NULL;
-	size_t n = 0;
-
-	STRV_FOREACH (word, words) {
-		if (str_eq(*word, "..") && n > 0) {
-			free(kept[--n]);
-			kept[n] = NULL;
-		} else if (!str_eq(*word, ".") && !str_eq(*word, "..")) {
-			strv_push(&kept, *word);
-			n++;
-		}
-	}
-	_cleanup_free_ char *inner = strv_join(kept, "/");
-	return xasprintf("/%s", inner ?: "");
-}
-
-static const char *base_name(const char *path)
-{
-	const char *name = strrchr(path, '/') + 1;
-
-	return *name ? name : ".";
-}
-
-static char *directory_of(const char *path)
-{
-	size_t n = (size_t)(strrchr(path, '/') - path);
-
-	return n ? xstrndup(path, n) : xstrdup("/");
-}
-
 static void parse_side(const char *arg, struct side *ret)
 {
 	const char *colon = strchr(arg, ':');
@@ -109,7 +73,7 @@ static struct err *open_side(struct engine *e, struct side *s)
 		if (s->text[0] != '/' && !getcwd(cwd, sizeof(cwd)))
 			return err_errno(errno, "cannot find the current directory");
 	}
-	s->path = clean_path(cwd, s->text);
+	s->path = file_path_clean(cwd, s->text);
 	s->contents = str_eq(s->text, ".") || str_ends(s->text, "/.");
 	s->directory = s->contents || str_ends(s->text, "/");
 	return NULL;
@@ -157,36 +121,6 @@ static void target_release(struct target *t)
 	free(t->owned);
 }
 
-/* Follows symbolic links at the end of a path, also to what is not there yet. */
-static struct err *follow_links(const struct inroot *root, char **path, bool *ret_exists, struct stat *ret)
-{
-	for (int i = 0; i < SYMLINKS_MAX; i++) {
-		_cleanup_fd_ int fd = -1;
-		char link[4096];
-		struct err *e = inroot_open_nofollow(root, *path, O_PATH, 0, &fd);
-
-		*ret_exists = !e;
-		if (e && e->kind == ERR_NOT_FOUND) {
-			err_free(e);
-			return NULL;
-		}
-		TRY(e);
-		if (fstat(fd, ret) < 0)
-			return err_errno(errno, "cannot look at %s", *path);
-		if (!S_ISLNK(ret->st_mode))
-			return NULL;
-		ssize_t n = readlinkat(fd, "", link, sizeof(link) - 1);
-		if (n < 0)
-			return err_errno(errno, "cannot read the symbolic link %s", *path);
-		link[n] = '\0';
-		_cleanup_free_ char *parent = directory_of(*path);
-		char *next = clean_path(parent, link);
-		free(*path);
-		*path = next;
-	}
-	return err_new(ERR_INVALID, "too many symbolic links in %s", *path);
-}
-
 static struct err *check_directory(const struct side *s, const char *path)
 {
 	_cleanup_fd_ int fd = -1;
@@ -210,7 +144,7 @@ static struct err *find_target(const struct side *s, bool source_is_directory, s
 	struct stat st;
 	bool exists;
 
-	TRY(follow_links(side_root(s), &path, &exists, &st));
+	TRY(file_path_follow(side_root(s), &path, &exists, &st));
 	if (exists && S_ISDIR(st.st_mode)) {
 		ret->directory = TAKE_PTR(path);
 		return NULL;
@@ -223,9 +157,9 @@ static struct err *find_target(const struct side *s, bool source_is_directory, s
 	if (s->directory && (exists || !source_is_directory))
 		return err_new(exists ? ERR_INVALID : ERR_NOT_FOUND,
 			       exists ? "not a directory: %s" : "no such directory: %s", s->path);
-	_cleanup_free_ char *parent = directory_of(path);
+	_cleanup_free_ char *parent = file_path_directory(path);
 	TRY(check_directory(s, parent));
-	ret->owned = xstrdup(base_name(path));
+	ret->owned = xstrdup(file_path_base(path));
 	ret->name = ret->owned;
 	ret->directory = TAKE_PTR(parent);
 	return NULL;
@@ -322,7 +256,7 @@ static struct err *copy(const struct cp_flags *f, const struct side *from, const
 	TRY(open_source(from, f->follow, &thing, &st));
 	TRY(find_target(to, S_ISDIR(st.st_mode), &target));
 	TRY(extract_options(to, f->archive, &o));
-	const char *own = from->contents ? "." : base_name(from->path);
+	const char *own = from->contents ? "." : file_path_base(from->path);
 	TRY(explain(pump(thing, target.name ?: own, to, target.directory, &o, &bytes), to));
 	say_done(f, bytes, to);
 	return NULL;
@@ -336,7 +270,8 @@ static struct err *copy_out(const struct cp_flags *f, const struct side *from)
 	if (isatty(STDOUT_FILENO))
 		return err_new(ERR_INVALID, "an archive is not written to a terminal; redirect the output");
 	TRY(open_source(from, f->follow, &thing, &st));
-	return tree_archive_write(thing, from->contents ? "." : base_name(from->path), STDOUT_FILENO, NULL);
+	return tree_archive_write(thing, from->contents ? "." : file_path_base(from->path), STDOUT_FILENO,
+				  NULL);
 }
 
 static struct err *copy_in(const struct cp_flags *f, const struct side *to)

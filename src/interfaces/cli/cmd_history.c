@@ -7,65 +7,15 @@
 #include "base/timestamp.h"
 #include "cli.h"
 #include "commands.h"
+#include "images/history.h"
 #include "images/usage.h"
 
 #define CREATED_BY_WIDTH 45
-#define STEPS_MAX 4096 /* more lines than anybody's image has */
 
 struct history_flags {
 	bool human, no_trunc, quiet;
 	const char *format;
 };
-
-/* One step of the config's history; the layer that it made, if it made one. */
-struct step {
-	const char *created, *created_by, *comment; /* borrowed from the config */
-	uint64_t size;
-};
-
-static const char *text_of(const struct json_cursor *entry, const char *key)
-{
-	const char *s = "";
-
-	err_free(json_get_string(entry, key, JSON_OPTIONAL, &s));
-	return s;
-}
-
-static struct err *layer_size(struct store *s, const struct image *i, size_t layer, uint64_t *ret)
-{
-	*ret = 0;
-	return layer < i->n_layers ? store_layer_size(s, &i->layers[layer], ret) : NULL;
-}
-
-/* Lowest first. An image without history has a step for each layer. */
-static struct err *read_steps(struct store *s, const struct image *i, struct step **ret, size_t *ret_n)
-{
-	struct json_cursor root = json_root(i->config), history;
-
-	TRY(json_get_array(&root, "history", JSON_OPTIONAL, &history));
-	size_t n = history.value ? json_array_len(&history) : 0, layer = 0;
-	bool none = n == 0;
-	if (none)
-		n = i->n_layers;
-	if (n > STEPS_MAX)
-		return err_new(ERR_LIMIT, "the image's history has %zu steps", n);
-	_cleanup_free_ struct step *steps = xnew_array(struct step, n + 1);
-	for (size_t k = 0; k < n; k++) {
-		struct json_cursor entry = none ? (struct json_cursor){0} : json_at(&history, k);
-		bool empty = false;
-		steps[k] = (struct step){"", "", "", 0};
-		if (!none && json_kind(&entry) == JSON_OBJECT) {
-			steps[k] = (struct step){text_of(&entry, "created"), text_of(&entry, "created_by"),
-						 text_of(&entry, "comment"), 0};
-			TRY(json_get_bool(&entry, "empty_layer", JSON_OPTIONAL, &empty));
-		}
-		if (!empty)
-			TRY(layer_size(s, i, layer++, &steps[k].size));
-	}
-	*ret = TAKE_PTR(steps);
-	*ret_n = n;
-	return NULL;
-}
 
 /* One line, and no terminal's commands. */
 static char *one_line(const char *s, size_t width)
@@ -87,7 +37,7 @@ static char *one_line(const char *s, size_t width)
 	return line;
 }
 
-static struct json *row_of(const struct history_flags *f, const struct image *i, const struct step *s,
+static struct json *row_of(const struct history_flags *f, const struct image *i, const struct image_step *s,
 			   bool top)
 {
 	struct json *row = json_new_object();
@@ -126,14 +76,14 @@ static struct err *run_history(struct invocation *in, int *ret_status)
 		.fields = fields,
 		.columns = "{{.ID}}\t{{.CreatedSince}}\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}"};
 	_cleanup_image_ struct image *image = NULL;
-	_cleanup_free_ struct step *steps = NULL;
+	_cleanup_free_ struct image_step *steps = NULL;
 	_cleanup_json_ struct json *rows = json_new_array();
 	struct store *s;
 	size_t n = 0;
 
 	TRY(cli_store(&s));
 	TRY(store_find(s, in->args[0], &image));
-	TRY(read_steps(s, image, &steps, &n));
+	TRY(image_history(s, image, &steps, &n));
 	for (size_t k = n; k > 0; k--)
 		json_append(rows, row_of(f, image, &steps[k - 1], k == n));
 	if (f->quiet && !f->format)
@@ -199,7 +149,7 @@ static struct err *print_layers(struct store *s, const struct image *image, stru
 	puts("Image Layers");
 	for (size_t k = 0; k < image->n_layers; k++) {
 		uint64_t bytes;
-		TRY(layer_size(s, image, k, &bytes));
+		TRY(store_layer_size(s, &image->layers[k], &bytes));
 		_cleanup_free_ char *size = format_size(bytes), *tops = tops_of(all, n, &image->layers[k]);
 		printf("%s ID: %s Size: %7s", k + 1 < image->n_layers ? "├──" : "└──",
 		       short_id(image->layers[k].s), size);
