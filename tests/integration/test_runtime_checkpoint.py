@@ -237,14 +237,20 @@ def test_version_and_features(t):
 
 
 def test_stops_and_is_replaced(t):
-    """after a checkpoint the container is stopped and can be deleted, or be restored under its id; a failed restore leaves nothing"""
+    """after a checkpoint the container is gone, its poststop hooks have run, and its id is free for a restore; a failed one leaves nothing"""
     dump = [["kill-container"], ["answer", True]]
     fake = Criu(t, dump=dump)
-    name, bundle = start(t)
+    name, bundle = start(t, overrides={"hooks": {"poststop": [{"path": "/bin/touch", "args": ["touch", str(t.tmp / "ended")]}]}})
     t.runtime("checkpoint", "--image-path", t.tmp / "images", name, env=fake.env)
-    assert state(t, name)["status"] == "stopped"
-    t.runtime("delete", name)
+    assert "does not exist" in t.runtime("state", name, check=False).err and (t.tmp / "ended").exists()
     assert os.listdir(t.runtime_root) == []
+
+    # One that somebody waits for: who comes second to delete it finds nothing, and that is no error.
+    name = t.id()
+    p = t.start(t.runtime_args("run", "--bundle", t.bundle(args=SLEEP), name), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    t.wait_for(lambda: (s := t.runtime("state", name, check=False)).rc == 0 and json.loads(s.out)["status"] == "running")
+    t.runtime("checkpoint", "--image-path", t.tmp / "images", name, env=fake.env)
+    assert p.wait(60) == 137 and p.stderr.read() == b"" and os.listdir(t.runtime_root) == []
 
     name, bundle = start(t)
     t.runtime("checkpoint", "--image-path", t.tmp / "images", name, env=fake.env)
@@ -397,7 +403,7 @@ def test_real_round_trip(t):
     t.wait_for(lambda: last_line(out) >= 5)
     for round_ in (1, 2):
         t.runtime("checkpoint", "--image-path", t.tmp / "images", name, env=env)
-        assert state(t, name)["status"] == "stopped"
+        assert t.runtime("state", name, check=False).rc == 1
         stood = last_line(out)
         pipe_to(t, name, out, "restore", "--detach", "--bundle", bundle, "--image-path", t.tmp / "images", "--pid-file", t.tmp / "pid",
                 name, env=env)

@@ -67,7 +67,16 @@ static struct err *run(struct invocation *in, int *ret_status)
 	};
 	TRY(criu_flags_options(in, &k.options));
 	TRY(oci_load(in, &c));
-	return rt_container_checkpoint(c, &k);
+	TRY(rt_container_checkpoint(c, &k));
+	if (k.leave_running || k.pre_dump)
+		return NULL;
+	/* As with runc and crun. A `run` that waited for its end may have done it already. */
+	struct err *e = oci_delete_container(c->id, false);
+	if (e && e->kind == ERR_NOT_FOUND) {
+		err_free(e);
+		return NULL;
+	}
+	return e;
 }
 
 static const struct criu_flags defaults = {.status_fd = -1};
@@ -76,9 +85,9 @@ const struct command oci_checkpoint = {
 	.name = "checkpoint",
 	.summary = "Write the state of a running container's processes into a directory",
 	.usage = "[OPTIONS] CONTAINER",
-	.help = "The program criu must be installed. The container has stopped afterwards, unless "
-		"--leave-running or "
-		"--pre-dump is given; the command restore lets it go on from there.",
+	.help = "The program criu must be installed. The container is deleted afterwards, unless "
+		"--leave-running or --pre-dump is given; the command restore makes one that goes on from "
+		"there.",
 	.flags = flags,
 	.options_size = sizeof(struct criu_flags),
 	.defaults = &defaults,

@@ -14,7 +14,7 @@ static const struct flag flags[] = {
 	{0},
 };
 
-static struct err *delete_one(const char *id, bool force)
+struct err *oci_delete_container(const char *id, bool force)
 {
 	_cleanup_(rt_container_freep) struct rt_container *c = NULL;
 	struct err *e = rt_container_load(oci_options.root, id, &c);
@@ -34,10 +34,10 @@ static struct err *run(struct invocation *in, int *ret_status)
 	struct options *o = in->options;
 	_cleanup_strv_ char **ids = NULL;
 	if (!o->regex)
-		return delete_one(in->args[0], o->force);
+		return oci_delete_container(in->args[0], o->force);
 	TRY(oci_match(in->args[0], &ids));
 	STRV_FOREACH (id, ids)
-		TRY_WRAP(delete_one(*id, o->force), "container %s", *id);
+		TRY_WRAP(oci_delete_container(*id, o->force), "container %s", *id);
 	return NULL;
 }
 

@@ -29,6 +29,8 @@ void oci_warn(struct rt_container *c);
 /* The same when the container has ended, and stderr is ours alone. */
 void oci_warn_ended(struct rt_container *c);
 struct err *oci_print_json(const struct json *v);
+/* With `force` it may run, and one that is not there is no error. */
+_must_check_ struct err *oci_delete_container(const char *id, bool force);
 /* A JSON file, or stdin for "-". */
 _must_check_ struct err *oci_read_json(const char *path, struct json **ret);
 

@@ -41,8 +41,8 @@ struct rt_checkpoint {
 	int status_fd; /* gets a zero byte when the lazy pages can be fetched; -1: none */
 };
 
-/* The container is stopped then, unless it was left running or this was a pre-dump; delete removes it, and a restore under its id takes
- * its place. On failure it goes on running. */
+/* The container is stopped then, unless it was left running or this was a pre-dump; the caller deletes it, or a restore under its id
+ * takes its place. On failure it goes on running. */
 _must_check_ struct err *rt_container_checkpoint(struct rt_container *c, const struct rt_checkpoint *k);
 
 /* It stopped because it was checkpointed. */
