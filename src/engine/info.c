@@ -10,6 +10,7 @@
 
 #include "base/timestamp.h"
 #include "base/user.h"
+#include "cgroup_driver.h"
 #include "private.h"
 #include "runtime/cgroup.h"
 
@@ -129,9 +130,14 @@ static void set_cgroups(struct json *o)
 	enum rt_cgroup_mode mode = RT_CGROUP_NONE;
 	bool v2;
 
+	bool systemd = false;
+	err_free(cgroup_driver_is_systemd(false, &systemd));
 	err_free(rt_cgroup_detect(&mode));
 	v2 = mode == RT_CGROUP_V2;
-	json_set_string(o, "CgroupDriver", mode == RT_CGROUP_NONE ? "none" : "cgroupfs");
+	json_set_string(o, "CgroupDriver",
+			mode == RT_CGROUP_NONE ? "none"
+			: systemd              ? "systemd"
+					       : "cgroupfs");
 	json_set_string(o, "CgroupVersion", versions[mode]);
 	json_set_bool(o, "MemoryLimit", v2 || access("/sys/fs/cgroup/memory", F_OK) == 0);
 	json_set_bool(o, "PidsLimit", v2 || access("/sys/fs/cgroup/pids", F_OK) == 0);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "oci_runtime.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -12,6 +13,8 @@
 #include "base/memory.h"
 #include "base/process.h"
 #include "base/str.h"
+#include "base/toml.h"
+#include "runtime/cgroup.h"
 
 #define TIMEOUT_MS 60000
 #define LOG_MAX (256u << 10)
@@ -22,6 +25,38 @@ void oci_runtime_release(struct oci_runtime *r)
 	free(r->root);
 	free(r->log);
 	*r = (struct oci_runtime){0};
+}
+
+struct wanted {
+	const char *name;
+	char *path;
+};
+
+static struct err *take_runtime(void *user, const struct toml_event *e)
+{
+	struct wanted *w = user;
+
+	if (!str_eq(e->table, "runtimes") || !str_eq(e->key, w->name))
+		return NULL;
+	if (e->kind != TOML_STRING || e->text[0] != '/')
+		return err_new(ERR_INVALID, "runtimes.%s must be the absolute path of a program", e->key);
+	free(w->path);
+	w->path = xstrdup(e->text);
+	return NULL;
+}
+
+/* havre.toml: [runtimes] NAME = "/PATH". NULL: it says nothing of the name. */
+static struct err *find_configured(const char *name, char **ret_path)
+{
+	struct wanted w = {.name = name};
+	const char *file;
+
+	TRY(config_read(take_runtime, &w, &file));
+	_cleanup_free_ char *path = w.path;
+	if (path && access(path, X_OK) < 0)
+		return err_errno(errno, "--runtime %s: %s, which %s names", name, path, file);
+	*ret_path = TAKE_PTR(path);
+	return NULL;
 }
 
 struct err *oci_runtime_find(const char *name, char **ret_path)
@@ -47,7 +82,9 @@ struct err *oci_runtime_find(const char *name, char **ret_path)
 	}
 	if (strchr(bare, '/'))
 		return err_new(ERR_INVALID, "--runtime %s: a path must be absolute", name);
-	*ret_path = process_locate(bare);
+	TRY(find_configured(bare, ret_path));
+	if (!*ret_path)
+		*ret_path = process_locate(bare);
 	for (size_t i = 0; !*ret_path && i < ARRAY_SIZE(more); i++) {
 		char *path = xasprintf("%s/%s", more[i], bare);
 		if (access(path, X_OK) == 0)
@@ -112,9 +149,9 @@ static struct err *explain(const struct oci_runtime *r, const char *verb, int st
 	if (!why)
 		return err_new(ERR_SYSTEM, "%s %s failed with status %d", name, verb,
 			       process_exit_code(status));
-	bool missing = strstr(why, "executable file not found") ||
-		       (strstr(why, "exec") && strstr(why, "no such file"));
-	bool denied = strstr(why, "exec") && strstr(why, "permission denied");
+	/* runc and crun have their own words for it. */
+	bool missing = strstr(why, "exec") && (strcasestr(why, "no such file") || strstr(why, "not found"));
+	bool denied = strstr(why, "exec") && strcasestr(why, "permission denied");
 	if (!missing && !denied)
 		return err_new(ERR_SYSTEM, "%s %s: %s", name, verb, why);
 	struct err *e = err_errno(missing ? ENOENT : EACCES, "%s: %s", name, why);
@@ -146,5 +183,22 @@ struct err *oci_runtime_call(const struct oci_runtime *r, char *const *args, con
 		err_free(process_wait(pidfd, -1, &status));
 		return err_wrap(error, "%s %s does not end", r->path, args[0]);
 	}
-	return status == 0 ? NULL : explain(r, args[0], status);
+	return status == 0 ? NULL : explain(r, str_starts(args[0], "--") ? args[1] : args[0], status);
+}
+
+struct err *oci_runtime_cgroup(const char *run_dir, const char *id, struct rt_cgroup **ret)
+{
+	_cleanup_free_ char *file = xasprintf("%s/config.json", run_dir);
+	_cleanup_json_ struct json *config = NULL;
+	struct json_cursor linux_;
+	const char *path = NULL;
+
+	TRY(json_parse_file_at(AT_FDCWD, file, &config));
+	struct json_cursor root = json_root(config);
+	TRY(json_get_object(&root, "linux", JSON_OPTIONAL, &linux_));
+	if (linux_.value)
+		TRY(json_get_string(&linux_, "cgroupsPath", JSON_OPTIONAL, &path));
+	if (!path)
+		return err_new(ERR_NOT_FOUND, "container %.12s has no cgroup", id);
+	return strchr(path, ':') ? rt_cgroup_new_systemd(path, id, &root, ret) : rt_cgroup_new(path, id, ret);
 }

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 
+struct rt_cgroup;
 struct oci_runtime {
 	char *path; /* of the program */
 	char *root; /* its state */
@@ -20,5 +21,7 @@ _must_check_ struct err *oci_runtime_find(const char *name, char **ret_path);
 void oci_runtime_of(const char *path, const char *run, const char *run_dir, struct oci_runtime *ret);
 /* Runs it to its end; stdio NULL: none. A failure has the runtime's own words, and kind ERR_EXEC when the container's program is to blame. */
 _must_check_ struct err *oci_runtime_call(const struct oci_runtime *r, char *const *args, const int *stdio);
+/* The cgroup of its container, by the configuration that it was given: in the file system, or a unit of systemd's. NULL in *ret: none. */
+_must_check_ struct err *oci_runtime_cgroup(const char *run_dir, const char *id, struct rt_cgroup **ret);
 
 #endif

@@ -161,6 +161,7 @@ struct spec_input {
 	const char *shm;       /* path of a mount that becomes /dev/shm; NULL: its own */
 	const char *netns;     /* path of a network namespace to join; NULL: a new one, or the host's */
 	const char *etc_dir;   /* of hosts, hostname and resolv.conf; NULL: the container's own */
+	bool systemd_cgroup;
 };
 _must_check_ struct err *spec_generate(const struct spec_input *in, struct json **ret);
 /* Options of a mount that would fail at start. */

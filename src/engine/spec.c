@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cdi.h"
+#include "cgroup_driver.h"
 #include "namespace_join.h"
 #include "runtime/cgroup.h"
 #include "security.h"
@@ -117,8 +118,8 @@ static struct err *linux_section(const struct spec_input *in, char *const *capab
 		TRY(userns_mappings(s->gid_map, &mappings));
 		json_set(o, "gidMappings", mappings);
 	}
-	_cleanup_free_ char *path =
-		xasprintf("%s/%s", str_empty(s->cgroup_parent) ? "/havre" : s->cgroup_parent, in->c->id);
+	_cleanup_free_ char *path = NULL;
+	TRY(cgroup_driver_path(in->c, in->systemd_cgroup, &path));
 	json_set_string(o, "cgroupsPath", path);
 	TRY(spec_resources(s, &resources, &devices));
 	json_set(o, "resources", resources);

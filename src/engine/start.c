@@ -9,6 +9,7 @@
 
 #include "base/process.h"
 #include "base/user.h"
+#include "cgroup_driver.h"
 #include "event.h"
 #include "health.h"
 #include "images/snapshot.h"
@@ -247,7 +248,8 @@ struct err *monitor_spawn(struct engine *e, const char *mode, const int *fds, si
 }
 
 static struct err *prepare_bundle(struct engine *e, struct container *c, const struct attach_options *o,
-				  int rootfs_fd, const struct network_run *net, struct start_fds *fds)
+				  int rootfs_fd, const struct network_run *net, bool systemd_cgroup,
+				  struct start_fds *fds)
 {
 	_cleanup_free_ char *shm = NULL;
 	struct inroot rootfs = {.fd = rootfs_fd};
@@ -258,7 +260,8 @@ static struct err *prepare_bundle(struct engine *e, struct container *c, const s
 				.cols = o ? o->cols : 0,
 				.fds = fds,
 				.netns = net->netns >= 0 ? MONITOR_NETNS_PATH : NULL,
-				.etc_dir = net->etc_dir};
+				.etc_dir = net->etc_dir,
+				.systemd_cgroup = systemd_cgroup};
 	_cleanup_json_ struct json *spec = NULL;
 	_cleanup_fd_ int dir = -1;
 
@@ -300,6 +303,7 @@ static struct err *start_locked(struct engine *e, struct container *c, const str
 	_cleanup_(start_fds_release) struct start_fds fds;
 	struct attach *a = NULL;
 	unsigned want = wanted(c, o);
+	bool systemd_cgroup;
 
 	start_fds_init(&fds);
 	TRY(engine_store(e, &store));
@@ -314,7 +318,8 @@ static struct err *start_locked(struct engine *e, struct container *c, const str
 	TRY(network_up(e, c, &net));
 	TRY_WRAP(container_mount_root(e, store, c, c->spec->auto_remove ? SNAPSHOT_VOLATILE : 0, &rootfs),
 		 "cannot mount the root file system of container %s", c->name);
-	TRY(prepare_bundle(e, c, o, rootfs, &net, &fds));
+	TRY(cgroup_driver_is_systemd(c->spec->runtime != NULL, &systemd_cgroup));
+	TRY(prepare_bundle(e, c, o, rootfs, &net, systemd_cgroup, &fds));
 	TRY(event_run_write(c, &net.endpoints));
 	if (o)
 		event_container(e, c, "attach", NULL);
@@ -326,6 +331,7 @@ static struct err *start_locked(struct engine *e, struct container *c, const str
 	TRY(monitor_config(e, c, want, n_fds, &config));
 	TRY(restart_config(e, c, why, config));
 	TRY(health_monitor_config(e, c, config));
+	json_set_bool(config, "systemd_cgroup", systemd_cgroup);
 	json_set_bool(config, "network", net.netns >= 0);
 	json_set_bool(config, "resolver", net.dns_udp >= 0);
 	TRY(monitor_spawn(e, "run", fds.fds, n_fds, config, want & STREAM_WANT_STDIN, &a));

@@ -5,6 +5,7 @@
 #include <sys/sysinfo.h>
 
 #include "base/timestamp.h"
+#include "cgroup_driver.h"
 #include "private.h"
 #include "runtime/container.h"
 
@@ -45,16 +46,15 @@ static uint64_t machine_memory(void)
 
 struct err *container_sample(struct engine *e, const struct container *c, struct container_sample *ret)
 {
-	_cleanup_(rt_container_freep) struct rt_container *rt = NULL;
-	_cleanup_free_ char *state_root = engine_state_root(e);
+	_cleanup_(rt_cgroup_freep) struct rt_cgroup *cgroup = NULL;
 	struct container_sample s = {.taken_ns = timestamp_monotonic_ns()};
 	struct rt_cgroup_stats now;
 
 	if (c->status != CONTAINER_RUNNING && c->status != CONTAINER_PAUSED)
 		return err_new(ERR_STATE, "container %s is not running", c->name);
-	struct err *error = rt_container_load(state_root, c->id, &rt);
+	struct err *error = container_cgroup(e, c, &cgroup);
 	if (!error)
-		error = rt_cgroup_stats(rt->cgroup, &now);
+		error = rt_cgroup_stats(cgroup, &now);
 	if (error && error->kind == ERR_NOT_FOUND) {
 		err_free(error);
 		return err_new(ERR_STATE, "container %s is not running", c->name);

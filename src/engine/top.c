@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/timestamp.h"
+#include "cgroup_driver.h"
 #include "private.h"
 #include "runtime/container.h"
 
@@ -266,10 +267,25 @@ static struct err *read_process(pid_t pid, struct process *p)
 	return NULL;
 }
 
-struct err *container_top(struct engine *e, struct container *c, char *const *ps_args, struct json **ret)
+static struct err *processes(struct engine *e, const struct container *c, pid_t **ret, size_t *ret_n)
 {
 	_cleanup_free_ char *state_root = engine_state_root(e);
 	_cleanup_(rt_container_freep) struct rt_container *rt = NULL;
+	_cleanup_(rt_cgroup_freep) struct rt_cgroup *cgroup = NULL;
+
+	if (!c->spec->runtime) {
+		TRY(rt_container_load(state_root, c->id, &rt));
+		return rt_container_pids(rt, ret, ret_n);
+	}
+	if (str_ends(c->spec->runtime, "/runsc")) /* what is in the cgroup is gVisor, not the container */
+		return err_new(ERR_UNSUPPORTED, "top: container %s runs with %s; look with `exec %s ps`",
+			       c->name, c->spec->runtime, c->name);
+	TRY(container_cgroup(e, c, &cgroup));
+	return rt_cgroup_pids(cgroup, ret, ret_n);
+}
+
+struct err *container_top(struct engine *e, struct container *c, char *const *ps_args, struct json **ret)
+{
 	_cleanup_free_ pid_t *pids = NULL;
 	_cleanup_json_ struct json *doc = json_new_object();
 	struct json *titles = json_new_array(), *rows = json_new_array();
@@ -281,11 +297,7 @@ struct err *container_top(struct engine *e, struct container *c, char *const *ps
 	if (c->status != CONTAINER_RUNNING && c->status != CONTAINER_PAUSED)
 		return err_new(ERR_STATE, "container %s is not running", c->name);
 	TRY(choose_layout(ps_args, &l));
-	if (c->spec->runtime)
-		return err_new(ERR_UNSUPPORTED, "top: container %s runs with %s; look with `exec %s ps`",
-			       c->name, c->spec->runtime, c->name);
-	TRY(rt_container_load(state_root, c->id, &rt));
-	TRY(rt_container_pids(rt, &pids, &n));
+	TRY(processes(e, c, &pids, &n));
 	for (size_t i = 0; i < l.n; i++)
 		json_append(titles, json_new_string(l.columns[i].title));
 	for (size_t i = 0; i < n; i++) {

@@ -2,6 +2,7 @@
 /* container_update: limits, the restart policy and the published ports of a container that exists, and perhaps runs. */
 #include <stdio.h>
 
+#include "cgroup_driver.h"
 #include "event.h"
 #include "network/join.h"
 #include "private.h"
@@ -79,15 +80,14 @@ static struct err *merge(struct container_spec *s, const struct container_spec *
 /* The group takes them at once. */
 static struct err *apply(struct engine *e, const struct container *c, const struct container_spec *s)
 {
-	_cleanup_(rt_container_freep) struct rt_container *rt = NULL;
+	_cleanup_(rt_cgroup_freep) struct rt_cgroup *cgroup = NULL;
 	_cleanup_json_ struct json *resources = NULL, *devices = NULL;
-	_cleanup_free_ char *state_root = engine_state_root(e);
 
 	TRY(spec_resources(s, &resources, &devices));
 	json_remove(resources, "devices");
-	TRY(rt_container_load(state_root, c->id, &rt));
+	TRY(container_cgroup(e, c, &cgroup));
 	struct json_cursor root = json_root(resources);
-	return rt_cgroup_update(rt->cgroup, &root);
+	return rt_cgroup_update(cgroup, &root);
 }
 
 /* For the monitor of a run that began with another policy. */

@@ -4,7 +4,7 @@
 #ifndef IMAGES_REGISTRY_CONF_H
 #define IMAGES_REGISTRY_CONF_H
 
-#include "toml.h"
+#include "base/toml.h"
 
 /* `event` for everything in them, `end` (may be NULL) after each file. Errors name the file. */
 _must_check_ struct err *registries_conf_read(struct err *(*event)(void *user, const struct toml_event *e),

@@ -10,7 +10,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "registry_challenge.h"
-#include "toml.h"
+#include "base/toml.h"
 #include "unit.h"
 
 TEST(challenges)

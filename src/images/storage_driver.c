@@ -20,9 +20,7 @@
 #include "base/str.h"
 #include "layer_index.h"
 #include "overlay.h"
-#include "toml.h"
-
-#define CONFIG_PATH "/etc/havre/havre.toml"
+#include "base/toml.h"
 
 static const char *const names[] = {[STORE_DRIVER_UNKNOWN] = "",
 				    [STORE_DRIVER_OVERLAY] = "overlay",
@@ -60,17 +58,10 @@ static struct err *take_driver(void *user, const struct toml_event *e)
 
 static struct err *read_configuration(struct store *s)
 {
-	const char *chosen = getenv("HAVRE_CONFIG"), *path = str_empty(chosen) ? CONFIG_PATH : chosen;
-	_cleanup_free_ char *text = NULL, *driver = NULL;
-	size_t size;
+	_cleanup_free_ char *driver = NULL;
+	const char *path;
 
-	struct err *e = file_read(path, TOML_SIZE_MAX, &text, &size);
-	if (e && e->kind == ERR_NOT_FOUND && str_empty(chosen)) {
-		err_free(e);
-		return NULL;
-	}
-	TRY_WRAP(e, "cannot read the configuration file");
-	TRY(toml_parse(text, size, path, take_driver, &driver));
+	TRY(config_read(take_driver, &driver, &path));
 	if (!driver)
 		return NULL;
 	_cleanup_free_ char *reason = xasprintf("chosen by %s", path);

@@ -3,6 +3,7 @@
 
 import json
 import os
+import shutil
 import signal
 
 from network_fixture import isolate
@@ -69,3 +70,31 @@ def test_runc_network(t):
 
 
 test_runc_network.asan = False
+
+
+def test_runtime_by_configuration(t):
+    """[runtimes] of havre.toml names programs; top and stats of another runtime's container; a wrong line is named"""
+    t.need("runc")
+    image = t.busybox_image()
+    config = t.tmp / "havre.toml"
+    config.write_text('[runtimes]\nquick = "%s"\nnowhere = "/no/such/program"\n' % shutil.which("runc", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"))
+    env = {"HAVRE_CONFIG": str(config)}
+    t.havre("run", "-d", "--name", "box", "--runtime", "quick", "--network", "none", "--memory", "48m", image, "sleep", "1000", env=env)
+    t.defer(t.havre, "rm", "-f", "box")
+    assert "sleep 1000" in t.havre("top", "box").out
+    stats = t.havre("stats", "--no-stream", "--format", "{{.MemUsage}} {{.PIDs}}", "box").out
+    assert "/ 48MiB" in stats and stats.split()[-1] == "1", stats
+    wrong = t.havre("run", "--rm", "--runtime", "nowhere", image, "true", check=False, env=env)
+    assert wrong.rc == 125 and "/no/such/program" in wrong.err and str(config) in wrong.err
+    oom = t.havre("run", "--runtime", "quick", "--name", "eater", "--network", "none", "--memory", "16m", "--memory-swap", "16m", image,
+                  "sh", "-c", "tail /dev/zero", check=False, env=env)
+    t.defer(t.havre, "rm", "-f", "eater")
+    assert oom.rc == 137 or oom.rc == 1, oom
+    assert t.havre("inspect", "-f", "{{.State.OOMKilled}}", "eater").out == "true\n"
+    config.write_text('[cgroup]\ndriver = "cgroupsfs"\n')
+    wrong = t.havre("run", "--rm", "--network", "none", image, "true", check=False, env=env)
+    assert wrong.rc == 125 and "cgroup.driver" in wrong.err, wrong
+    config.write_text('[cgroup]\ndriver = "systemd"\n')
+    if not os.path.isdir("/run/systemd/system"):
+        wrong = t.havre("run", "--rm", "--network", "none", image, "true", check=False, env=env)
+        assert wrong.rc == 125 and "systemd" in wrong.err, wrong

@@ -286,3 +286,53 @@ def group_of_user(user, cid):
 
 
 test_user_session.timeout = 120
+
+
+def test_systemd_engine(t):
+    """havre's containers are scopes where systemd runs: limits, update, stats, --cgroup-parent, and another driver by the configuration file"""
+    if not os.path.isdir("/run/systemd/system"):
+        t.skip("systemd is not running here")
+    image = t.busybox_image()
+    t.havre("run", "-d", "--name", "box", "--memory", "64m", "--pids-limit", "50", image, "sleep", "1000")
+    t.defer(t.havre, "rm", "-f", "box")
+    cid = t.havre("inspect", "-f", "{{.Id}}", "box").out.strip()
+    unit = f"havre-{cid}.scope"
+    assert t.havre("info", "--format", "{{.CgroupDriver}}").out.strip() == "systemd"
+    assert show(t, unit, "Slice", "MemoryMax", "TasksMax") == {"Slice": "system.slice", "MemoryMax": str(64 << 20), "TasksMax": "50"}
+    group = GROUP / "system.slice" / unit
+    assert (group / "memory.max").read_text().strip() == str(64 << 20)
+    t.havre("update", "--memory", "80m", "box")
+    assert (group / "memory.max").read_text().strip() == str(80 << 20)
+    assert "80MiB" in t.havre("stats", "--no-stream", "--format", "{{.MemUsage}}", "box").out
+    t.havre("pause", "box")
+    assert t.havre("inspect", "-f", "{{.State.Status}}", "box").out == "paused\n"
+    t.havre("unpause", "box")
+    t.havre("exec", "box", "true")
+    t.havre("stop", "-t", "0", "box")
+    t.wait_for(lambda: gone(t, unit), what="the scope is gone")
+    name = slice_of(t)
+    t.havre("run", "-d", "--name", "below", "--cgroup-parent", name, image, "sleep", "1000")
+    t.defer(t.havre, "rm", "-f", "below")
+    assert show(t, f"havre-{t.havre('inspect', '-f', '{{.Id}}', 'below').out.strip()}.scope", "Slice") == {"Slice": name}
+    wrong = t.havre("run", "--rm", "--cgroup-parent", "/some/where", image, "true", check=False)
+    assert wrong.rc == 125 and "NAME.slice" in wrong.err, wrong
+    config = t.tmp / "havre.toml"
+    config.write_text('[cgroup]\ndriver = "cgroupfs"\n')
+    t.havre("run", "--rm", "--cgroup-parent", "/havre/some", image, "true", env={"HAVRE_CONFIG": str(config)})
+
+
+def test_systemd_crun(t):
+    """crun under the engine, where the machine has cgroup v2: a whole life"""
+    if not os.path.isdir("/run/systemd/system"):
+        t.skip("systemd is not running here")
+    t.need("crun")
+    from test_other_runtimes import life
+    image = t.busybox_image()
+    life(t, "crun", image)
+    t.havre("run", "-d", "--name", "big", "--runtime", "crun", "--network", "none", "--memory", "48m", image, "sleep", "1000")
+    t.defer(t.havre, "rm", "-f", "big")
+    assert "sleep 1000" in t.havre("top", "big").out
+    assert "/ 48MiB" in t.havre("stats", "--no-stream", "--format", "{{.MemUsage}}", "big").out
+
+
+test_systemd_crun.timeout = test_systemd_engine.timeout = 180

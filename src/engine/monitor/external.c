@@ -162,6 +162,8 @@ struct err *external_create(struct monitor *m, const int stdio[3], int *ret_cons
 
 	TRY(prepare(m));
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	if (m->systemd_cgroup)
+		strv_push(&args, "--systemd-cgroup");
 	push_all(&args, (const char *const[]){"create", "--bundle", m->bundle, "--pid-file", pid_file, NULL});
 	if (!m->tty)
 		strv_push(&args, m->id);

@@ -123,6 +123,7 @@ static struct err *configure(struct monitor *m, struct json *doc, unsigned *ret_
 	TRY(json_get_bool(&root, "stdin", JSON_OPTIONAL, &m->has_stdin));
 	TRY(json_get_bool(&root, "stdin_once", JSON_OPTIONAL, &m->stdin_once));
 	TRY(json_get_bool(&root, "memory_limit", JSON_OPTIONAL, &m->memory_limit));
+	TRY(json_get_bool(&root, "systemd_cgroup", JSON_OPTIONAL, &m->systemd_cgroup));
 	TRY(json_get_u64(&root, "want", JSON_OPTIONAL, 7, &want));
 	TRY(json_get_u64(&root, "fds", JSON_OPTIONAL, MONITOR_FDS_MAX, &fds));
 	m->n_fds = (unsigned)fds;
@@ -201,6 +202,7 @@ static struct err *create_own(struct monitor *m, const int stdio[3], int *ret_co
 		.bundle = m->bundle,
 		.rootfs_fd = MONITOR_FD_ROOTFS,
 		.own_start = true,
+		.systemd_cgroup = m->systemd_cgroup,
 		.console_socket = -1,
 		.return_console = m->tty,
 	};
@@ -372,22 +374,38 @@ static void tell_end(struct monitor *m)
 	event_run_tell(m->events, m->run_dir, "die", pairs, true);
 }
 
+/* Asked before the group goes. */
+static void look_for_oom(struct monitor *m)
+{
+	_cleanup_(rt_cgroup_freep) struct rt_cgroup *planned = NULL;
+	struct rt_cgroup_stats stats;
+	struct err *e = NULL;
+
+	if (!m->memory_limit)
+		return;
+	if (m->runtime)
+		e = oci_runtime_cgroup(m->run_dir, m->id, &planned);
+	struct rt_cgroup *group = m->runtime ? planned : m->container->cgroup;
+	if (!e && group)
+		e = rt_cgroup_stats(group, &stats);
+	m->oom_killed = !e && group && stats.oom_kills != UINT64_MAX && stats.oom_kills > 0;
+	err_free(e);
+}
+
 static void finish_container(struct monitor *m)
 {
 	_cleanup_free_ char *error = NULL;
-	struct rt_cgroup_stats stats;
 
 	/* With a shared pid namespace init's children outlive it, and hold its pipes. */
+	if (m->runtime)
+		look_for_oom(m);
 	if (m->runtime) /* which kills what is left; its own state is of no use any more */
 		err_free(external_delete(m));
 	else
 		err_free(rt_container_kill(m->container, SIGKILL, true));
 	stdio_drain(m);
-	if (m->memory_limit && m->container) {
-		struct err *e = rt_cgroup_stats(m->container->cgroup, &stats);
-		m->oom_killed = !e && stats.oom_kills != UINT64_MAX && stats.oom_kills > 0;
-		err_free(e);
-	}
+	if (!m->runtime)
+		look_for_oom(m);
 	if (m->log.failed)
 		error = xasprintf("log incomplete: %s", strerror(m->log.failed));
 	restart_decide(m);

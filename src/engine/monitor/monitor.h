@@ -16,6 +16,7 @@
  *   runtime       {path, run}: another OCI runtime, and the engine's run directory; absent: our own
  *   network       whether 6 to 9 are its own
  *   resolver      whether 8 and 9 are the resolver's
+ *   systemd_cgroup  whether systemd makes the cgroup
  *   memory_limit  whether to look for processes killed for lack of memory
  *   cleanup       argv to run when auto-removal falls to us; absent: none
  *   process       exec: the process object
@@ -100,7 +101,7 @@ struct monitor {
 	struct resolver *resolver; /* NULL: none */
 
 	/* configuration */
-	bool exec, tty, has_stdin, stdin_once, memory_limit, network, resolver_sockets;
+	bool exec, tty, has_stdin, stdin_once, memory_limit, systemd_cgroup, network, resolver_sockets;
 	char *id, *state_root, *bundle, *container_dir, *run_dir;
 	char **cleanup;
 	char *events, *exec_event; /* may be NULL */

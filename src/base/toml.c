@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "toml.h"
+#include "base/toml.h"
 
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Private: the part of TOML 1.0 that configuration files of container tools use, read as a series of events. Bounded: size, nesting,
+/* The part of TOML 1.0 that configuration files of container tools use, read as a series of events. Bounded: size, nesting,
  * lengths and counts. Numbers and dates are recognised and not interpreted; a key that is given twice is given twice. */
-#ifndef IMAGES_TOML_H
-#define IMAGES_TOML_H
+#ifndef BASE_TOML_H
+#define BASE_TOML_H
 
 #include <stdbool.h>
 
@@ -30,5 +30,10 @@ struct toml_event {
 /* Errors name `what` and the line; those of `event` do too. */
 _must_check_ struct err *toml_parse(const char *text, size_t size, const char *what,
 				    struct err *(*event)(void *user, const struct toml_event *e), void *user);
+
+/* The configuration file of havre itself, /etc/havre/havre.toml or $HAVRE_CONFIG: events as above; a file that is not there, and was not named, has
+ * none. *ret_path (may be NULL) is its name, for messages; static or of the environment. */
+_must_check_ struct err *config_read(struct err *(*event)(void *user, const struct toml_event *e), void *user,
+				     const char **ret_path);
 
 #endif
