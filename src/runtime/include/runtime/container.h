@@ -99,7 +99,8 @@ struct rt_exec {
 	bool return_console;
 	unsigned preserve_fds, listen_fds; /* as in rt_create */
 	const char *pid_file;
-	char *const *cgroups; /* sub-cgroups of the container's as rt_cgroup_prepare_enter takes them, or NULL */
+	char *const
+		*cgroups; /* sub-cgroups of the container's as rt_cgroup_prepare_enter takes them, or NULL */
 	bool ignore_paused;
 };
 struct rt_process {
