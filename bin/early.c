@@ -6,8 +6,8 @@
  * from there, over itself, and the kernel is told that this is our executable now (PR_SET_MM_MAP: CAP_SYS_ADMIN or
  * CAP_CHECKPOINT_RESTORE). Where that is not possible it is executed again, from the clone.
  *
- * It is only the short cut: whatever it does not manage, or does not recognize, is left to rt_executable_protect in main(), which
- * alone decides whether the executable is protected.
+ * It is only the short cut: what it managed it says in havre_protected; whatever it does not, or does not recognize, is left to
+ * rt_executable_protect in main().
  *
  * Nothing of libc works yet: no relocations, no thread-local storage (hence no stack protector), no memcmp (an indirect function). */
 #include <fcntl.h>
@@ -239,15 +239,17 @@ static void fd_name(char *to, long fd)
 	*to = '\0';
 }
 
-static bool protect_in_place(const struct image *im, long tree)
+/* Whether we run from the clone already. Its page is written after the program was mapped anew. */
+extern bool havre_protected __attribute__((visibility("hidden")));
+bool havre_protected;
+
+/* *ret_fd is the executable in the clone, or an error. */
+static bool protect_in_place(const struct image *im, long tree, long *ret_fd)
 {
 	char name[40];
 	fd_name(name, tree);
-	long fd = call(SYS_openat, AT_FDCWD, (long)name, O_RDONLY | O_CLOEXEC, 0, 0);
-	bool done = fd >= 0 && im->stack[0] > 0 && map_again(im, fd) && become_file(im, fd);
-	if (fd >= 0)
-		call(SYS_close, fd, 0, 0, 0, 0);
-	return done;
+	*ret_fd = call(SYS_openat, AT_FDCWD, (long)name, O_RDONLY | O_CLOEXEC, 0, 0);
+	return *ret_fd >= 0 && im->stack[0] > 0 && map_again(im, *ret_fd) && become_file(im, *ret_fd);
 }
 
 /* Protected when it returns, or not; the kernel may as well begin from the start. */
@@ -258,10 +260,19 @@ static void protect(const struct image *im)
 			 0, 0);
 	if (tree < 0)
 		return;
-	if (call(SYS_mount_setattr, tree, (long)"", AT_EMPTY_PATH, (long)&attr, sizeof(attr)) == 0 &&
-	    !protect_in_place(im, tree))
-		call(SYS_execveat, tree, (long)"", (long)im->argv, (long)im->envp, AT_EMPTY_PATH);
+	long fd = -1;
+	if (call(SYS_mount_setattr, tree, (long)"", AT_EMPTY_PATH, (long)&attr, sizeof(attr)) == 0) {
+		havre_protected = protect_in_place(im, tree, &fd);
+		if (!havre_protected)
+			call(SYS_execveat, tree, (long)"", (long)im->argv, (long)im->envp, AT_EMPTY_PATH);
+	}
+	if (fd == tree + 1) {
+		call(SYS_close_range, tree, fd, 0, 0, 0);
+		return;
+	}
 	call(SYS_close, tree, 0, 0, 0, 0);
+	if (fd >= 0)
+		call(SYS_close, fd, 0, 0, 0, 0);
 }
 
 #ifdef HAVRE_POPULATE

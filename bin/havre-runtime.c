@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <link.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -9,6 +10,7 @@
 #define HEAP_SIZE 65536 /* what a command needs at least */
 
 #ifdef HAVRE_POPULATE
+extern bool havre_protected;                          /* early.c */
 extern const char havre_hot_start[], havre_hot_end[]; /* hot.ld */
 extern const char __ehdr_start[];                     /* the linker's own */
 
@@ -25,6 +27,8 @@ static void name_code(void)
 		else if (h[i].p_type == PT_GNU_EH_FRAME)
 			memory_code_is(constants, __ehdr_start + h[i].p_vaddr);
 }
+#else
+#define havre_protected false
 #endif
 
 /* The commands that put a process of ours where a container can see its executable. */
@@ -44,7 +48,7 @@ int main(int argc, char **argv)
 	log_init("havre-runtime");
 	/* First of all: it may execute us again, and what was done before is done twice. A value of a flag that looks like a command
 	 * only costs that. */
-	if (names_command(argc, argv, enter_container)) {
+	if (!havre_protected && names_command(argc, argv, enter_container)) {
 		struct err *e = rt_executable_protect(argv);
 		if (e) {
 			oci_program.report(NULL, e);

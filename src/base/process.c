@@ -344,10 +344,21 @@ bool process_alive(int pidfd)
 	return poll(&pfd, 1, 0) == 0;
 }
 
-struct err *process_start_time(pid_t pid, uint64_t *ret_ticks)
+/* The number in field `n` of /proc/PID/stat, counted from 1; the second field is the name in parentheses, which may contain anything:
+ * fields are counted from the last one. */
+static bool stat_field(const char *text, int n, unsigned long long *ret)
+{
+	const char *p = strrchr(text, ')');
+
+	for (int field = 2; p && field < n; field++)
+		p = strchr(p + 1, ' ');
+	return p && sscanf(p, " %llu", ret) == 1;
+}
+
+struct err *process_look(pid_t pid, uint64_t *ret_ticks, uint32_t *ret_ignored)
 {
 	char path[40], text[1024];
-	unsigned long long ticks;
+	unsigned long long ticks, ignored;
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
 	_cleanup_fd_ int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -357,15 +368,18 @@ struct err *process_start_time(pid_t pid, uint64_t *ret_ticks)
 	if (n < 0)
 		return err_errno(errno, "cannot read %s", path);
 	text[n] = '\0';
-	/* The second field is the name in parentheses, which may contain anything: fields are counted from
-	 * the last one. */
-	const char *p = strrchr(text, ')');
-	for (int field = 2; p && field < 22; field++)
-		p = strchr(p + 1, ' ');
-	if (!p || sscanf(p, " %llu", &ticks) != 1)
+	if (!stat_field(text, 22, &ticks) || !stat_field(text, 33, &ignored))
 		return err_new(ERR_SYSTEM, "cannot understand %s", path);
 	*ret_ticks = ticks;
+	*ret_ignored = (uint32_t)ignored;
 	return NULL;
+}
+
+struct err *process_start_time(pid_t pid, uint64_t *ret_ticks)
+{
+	uint32_t ignored;
+
+	return process_look(pid, ret_ticks, &ignored);
 }
 
 struct err *process_open_exact(pid_t pid, uint64_t start_ticks, int *ret_pidfd)

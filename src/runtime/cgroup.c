@@ -81,9 +81,10 @@ int cg_read(const char *dir, const char *file, char *buf, size_t size)
 			continue;
 		if (n < 0)
 			return errno;
-		if (n == 0)
-			break;
 		got += (size_t)n;
+		/* The kernel shows these files whole as long as there is room: less than that is the end. */
+		if (got < size - 1)
+			break;
 	}
 	while (got > 0 && buf[got - 1] == '\n')
 		got--;
@@ -599,13 +600,21 @@ struct err *rt_cgroup_enter_self(struct rt_cgroup *cg, bool cloned_into_v2)
 	return NULL;
 }
 
-void rt_cgroup_enter_done(struct rt_cgroup *cg)
-{
-	int *fds[CG_HIERARCHIES_MAX + 1] = {&cg->v2_fd};
+_Static_assert(RT_CGROUP_ENTER_FDS_MAX == CG_HIERARCHIES_MAX + 1, "one for each hierarchy, and the v2 group");
 
+size_t rt_cgroup_enter_fds(struct rt_cgroup *cg, int **fds)
+{
+	fds[0] = &cg->v2_fd;
 	for (size_t i = 0; i < cg->n; i++)
 		fds[i + 1] = &cg->g[i].enter_fd;
-	fd_close_all(fds, cg->n + 1);
+	return cg->n + 1;
+}
+
+void rt_cgroup_enter_done(struct rt_cgroup *cg)
+{
+	int *fds[RT_CGROUP_ENTER_FDS_MAX];
+
+	fd_close_all(fds, rt_cgroup_enter_fds(cg, fds));
 }
 
 struct err *rt_cgroup_remove_parent(void)

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which control group hierarchies this machine has mounted, and where. */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
+#include "base/fd.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/str.h"
@@ -191,6 +194,20 @@ static bool detect_usual_v1(const char *self_cgroup, struct cg_machine *m)
 	return m->n > 0;
 }
 
+/* The kernel shows this file whole to one read(2) that is large enough. */
+static struct err *read_self_cgroup(char **ret)
+{
+	char text[4096];
+	size_t size;
+	_cleanup_fd_ int fd = open("/proc/self/cgroup", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text));
+
+	if (n <= 0 || n == sizeof(text))
+		return file_read("/proc/self/cgroup", 1u << 20, ret, &size);
+	*ret = xstrndup(text, (size_t)n);
+	return NULL;
+}
+
 static struct err *detect(struct cg_machine *m)
 {
 	_cleanup_free_ char *text = NULL;
@@ -203,7 +220,7 @@ static struct err *detect(struct cg_machine *m)
 		machine_set_mode(m);
 		return NULL;
 	}
-	TRY(file_read("/proc/self/cgroup", 1u << 20, &text, &size));
+	TRY(read_self_cgroup(&text));
 	if (detect_usual_v1(text, m)) {
 		machine_set_mode(m);
 		return NULL;

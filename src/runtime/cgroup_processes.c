@@ -269,7 +269,10 @@ bool rt_cgroup_remove_empty(struct rt_cgroup *cg)
 {
 	int i = process_hierarchy(cg);
 
-	return i >= 0 && rmdir(cg->g[i].dir) == 0;
+	if (i < 0 || rmdir(cg->g[i].dir) < 0)
+		return false;
+	cg->g[i].removed = true;
+	return true;
 }
 
 struct err *rt_cgroup_remove(struct rt_cgroup *cg)
@@ -280,7 +283,8 @@ struct err *rt_cgroup_remove(struct rt_cgroup *cg)
 
 	/* Last first: v2 is the last one that /proc/self/cgroup lists, and the one that can wait without polling. */
 	for (size_t i = cg->n; i-- > 0;) {
-		TRY(remove_group(cg, i, deadline));
+		if (!cg->g[i].removed)
+			TRY(remove_group(cg, i, deadline));
 		/* Ancestors that we made, as long as they are empty. */
 		_cleanup_free_ char *dir = xstrdup(cg->g[i].dir);
 		for (char *slash = strrchr(dir, '/'); slash && (size_t)(slash - dir) > cg->g[i].kept;

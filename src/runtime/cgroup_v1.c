@@ -315,11 +315,9 @@ static int write_device_types(int fd, const struct cg_device_rule *d)
 	return rc ? rc : write_device_rule(fd, 'c', d);
 }
 
-static struct err *write_devices(struct v1_group g, const struct cg_device_rule *rules, size_t n)
+static struct err *write_rules(struct v1_group g, const struct cg_device_rule *rules, size_t n, int allow,
+			       int deny)
 {
-	_cleanup_fd_ int allow = cg_open(g.dir, "devices.allow", O_WRONLY);
-	_cleanup_fd_ int deny = cg_open(g.dir, "devices.deny", O_WRONLY);
-
 	if (allow < 0 || deny < 0)
 		return err_errno(errno,
 				 "linux.resources.devices: cannot open devices.allow and devices.deny of %s",
@@ -339,6 +337,16 @@ static struct err *write_devices(struct v1_group g, const struct cg_device_rule 
 					 rules[i].index, g.dir);
 	}
 	return NULL;
+}
+
+static struct err *write_devices(struct v1_group g, const struct cg_device_rule *rules, size_t n)
+{
+	int allow = cg_open(g.dir, "devices.allow", O_WRONLY);
+	int deny = allow < 0 ? -1 : cg_open(g.dir, "devices.deny", O_WRONLY);
+	struct err *e = write_rules(g, rules, n, allow, deny);
+
+	fd_close_all((int *[]){&allow, &deny}, 2);
+	return e;
 }
 
 static struct err *apply_devices(const struct rt_cgroup *cg, const struct cg_resources *r)

@@ -70,17 +70,34 @@ void rt_container_free(struct rt_container *c)
 	free(c);
 }
 
+static struct err *lock_exclusively(const struct rt_container *c, int fd)
+{
+	while (flock(fd, LOCK_EX) < 0)
+		if (errno != EINTR)
+			return err_errno(errno, "cannot lock the state of container %s", c->id);
+	return NULL;
+}
+
 struct err *rt_container_lock(const struct rt_container *c, int *ret_fd)
 {
 	/* A new open file description: locks of this process through another fd count as somebody else's. */
 	_cleanup_fd_ int fd = openat(c->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return err_errno(errno, "cannot open the state of container %s", c->id);
-	while (flock(fd, LOCK_EX) < 0)
-		if (errno != EINTR)
-			return err_errno(errno, "cannot lock the state of container %s", c->id);
+	TRY(lock_exclusively(c, fd));
 	*ret_fd = TAKE_FD(fd);
 	return NULL;
+}
+
+struct err *rt_container_lock_dir(const struct rt_container *c)
+{
+	return lock_exclusively(c, c->dir_fd);
+}
+
+void rt_container_unlock_dir(const struct rt_container *c)
+{
+	if (c->dir_fd >= 0)
+		(void)flock(c->dir_fd, LOCK_UN);
 }
 
 static bool is_locked(const struct rt_container *c)

@@ -45,8 +45,6 @@ struct create {
 	struct namespace_join join;
 	struct rt_seccomp filter;
 	struct init init;
-	int root_dir; /* STATE_ROOT */
-	int lock;
 	int proc_fd, bundle_fd, root_tree;
 	int sync[2], gate; /* sync[0] is ours */
 	int *sources;
@@ -57,16 +55,20 @@ struct create {
 	bool own_maps;    /* rootless_adapt made the id mappings */
 };
 
-/* What only the child needs, which has its own copies once it is there. */
-static void close_childs(struct create *x)
+/* In as few calls as their numbers allow. What only the child needs, which has copies of its own, is left to this, too: nothing waits for
+ * the end of it. */
+static void close_all(struct create *x)
 {
 	size_t n_sources = x->sources ? x->spec->n_mounts : 0, n = 0;
-	int **fds = xnew_array(int *, n_sources + 5);
-	fds[n++] = &x->bundle_fd;
-	fds[n++] = &x->root_tree;
-	fds[n++] = &x->sync[1];
-	fds[n++] = &x->gate;
-	fds[n++] = &x->device_tree;
+	int *own[] = {&x->bundle_fd,   &x->proc_fd, &x->root_tree, &x->gate,
+		      &x->device_tree, &x->sync[0], &x->sync[1],   &x->resctrl};
+	int **fds = xnew_array(int *, ARRAY_SIZE(own) + 1 + RT_CGROUP_ENTER_FDS_MAX + n_sources);
+	for (; n < ARRAY_SIZE(own); n++)
+		fds[n] = own[n];
+	if (x->c)
+		fds[n++] = &x->c->state_fd;
+	if (x->c && x->c->cgroup)
+		n += rt_cgroup_enter_fds(x->c->cgroup, fds + n);
 	for (size_t i = 0; i < n_sources; i++)
 		fds[n++] = &x->sources[i];
 	fd_close_all(fds, n);
@@ -76,14 +78,12 @@ static void close_childs(struct create *x)
 
 static void create_release(struct create *x)
 {
-	close_childs(x);
+	close_all(x);
 	if (x->spec)
 		hooks_close_output(&x->spec->hooks);
 	rt_container_free(x->c);
 	namespace_join_close(&x->join);
 	rt_seccomp_release(&x->filter);
-	int *fds[] = {&x->root_dir, &x->lock, &x->proc_fd, &x->sync[0], &x->resctrl};
-	fd_close_all(fds, ARRAY_SIZE(fds));
 }
 
 /* -- checks and plans: nothing is made ---------------------------------------------------------------------- */
@@ -128,7 +128,8 @@ static struct err *plan(struct create *x)
 {
 	const struct rt_create *r = x->request;
 	TRY(rt_id_check(r->id));
-	x->bundle_fd = open(r->bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	x->bundle_fd =
+		r->bundle_fd ? TAKE_FD(*r->bundle_fd) : open(r->bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (x->bundle_fd < 0)
 		return err_errno(errno, "cannot open bundle %s", r->bundle);
 	TRY(procfs_open(&x->proc_fd));
@@ -196,27 +197,24 @@ static struct err *open_sources(struct create *x)
 
 /* -- making ------------------------------------------------------------------------------------------------- */
 
-struct err *rt_container_make_dir(struct rt_container *c, int *ret_root, int *ret_lock, bool *ret_made)
+struct err *rt_container_make_dir(struct rt_container *c, bool *ret_made)
 {
-	const char *root = c->state_root;
-	_cleanup_fd_ int root_dir = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (root_dir < 0 && errno == ENOENT) {
-		TRY_WRAP(file_mkdir_p(root, 0700), "cannot make the directory of the states%s",
+	_cleanup_free_ char *path = xasprintf("%s/%s", c->state_root, c->id);
+	int made = mkdir(path, 0700);
+	if (made < 0 && errno == ENOENT) {
+		TRY_WRAP(file_mkdir_p(c->state_root, 0700), "cannot make the directory of the states%s",
 			 rootless_user() ? " (XDG_RUNTIME_DIR or --root says where)" : "");
-		root_dir = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		made = mkdir(path, 0700);
 	}
-	if (root_dir < 0)
-		return err_errno(errno, "cannot open the state directory %s", root);
-	if (mkdirat(root_dir, c->id, 0700) < 0)
+	if (made < 0)
 		return errno == EEXIST
 			       ? err_new(ERR_EXISTS, "container with given ID already exists: %s", c->id)
-			       : err_errno(errno, "cannot make the state directory %s/%s", root, c->id);
+			       : err_errno(errno, "cannot make the state directory %s", path);
 	*ret_made = true;
-	*ret_root = TAKE_FD(root_dir);
-	c->dir_fd = openat(*ret_root, c->id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	c->dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (c->dir_fd < 0)
-		return err_errno(errno, "cannot open the state directory %s/%s", root, c->id);
-	return rt_container_lock(c, ret_lock);
+		return err_errno(errno, "cannot open the state directory %s", path);
+	return rt_container_lock_dir(c);
 }
 
 struct err *rt_container_save_config(const struct rt_container *c)
@@ -346,7 +344,7 @@ static struct err *clone_child(struct create *x)
 		.bundle = x->c->bundle,
 		.sync = x->sync[1],
 		.parent_sync = x->sync[0],
-		.lock = x->lock,
+		.lock = x->c->dir_fd,
 		.gate = x->gate,
 		.proc_fd = x->proc_fd,
 		.bundle_fd = x->bundle_fd,
@@ -385,9 +383,7 @@ static struct err *clone_child(struct create *x)
 	/* What we had is shared with the child now, and copied where we write: rather new pages, in one go. */
 	if (memory_left())
 		memory_expect(HEAP_AFTER_CLONE);
-	close_childs(x);
-	if (x->c->cgroup)
-		rt_cgroup_enter_done(x->c->cgroup);
+	fd_close(x->sync[1]); /* its end is how the child's death shows */
 	return NULL;
 }
 
@@ -461,7 +457,8 @@ static struct err *enter_resctrl(struct create *x)
 static struct err *make(struct create *x)
 {
 	struct rt_container *c = x->c;
-	TRY(rt_container_make_dir(c, &x->root_dir, &x->lock, &x->made_dir));
+	uint32_t ignored = 0;
+	TRY(rt_container_make_dir(c, &x->made_dir));
 	c->created_ns = timestamp_now_ns();
 	TRY(rt_container_save_config(c));
 	TRY(state_write(c));
@@ -471,12 +468,14 @@ static struct err *make(struct create *x)
 	TRY(open_sources(x));
 	TRY(make_cgroup(x));
 	TRY(clone_child(x));
+	TRY(process_look(c->pid, &c->start_ticks, &ignored));
+	if (ignored & INIT_HEEDED)
+		TRY(sync_send(x->sync[0], SYNC_SIGNALS));
 	if (new_userns(x->spec)) {
 		TRY(userns_write_maps(x->proc_fd, c->pid, &x->spec->maps,
 				      x->own_maps ? &x->spec->process : NULL, &c->warnings));
 		TRY(sync_send(x->sync[0], SYNC_GO));
 	}
-	TRY(process_start_time(c->pid, &c->start_ticks));
 	TRY(state_write(c));
 	TRY(make_cgroup_around(x));
 	TRY(give_cgroup(x));
@@ -511,7 +510,7 @@ static void undo(struct create *x)
 		err_free(rt_cgroup_remove(c->cgroup));
 	}
 	if (x->made_dir)
-		err_free(file_remove_tree_at(x->root_dir, c->id));
+		err_free(state_remove(c));
 }
 
 struct err *rt_container_create(const struct rt_create *r, struct rt_container **ret)
@@ -520,8 +519,6 @@ struct err *rt_container_create(const struct rt_create *r, struct rt_container *
 		.request = r,
 		.c = rt_container_new(r->state_root, r->id ? r->id : ""),
 		.join = NAMESPACE_JOIN_NONE,
-		.root_dir = -1,
-		.lock = -1,
 		.proc_fd = -1,
 		.bundle_fd = -1,
 		.root_tree = -1,
@@ -532,12 +529,15 @@ struct err *rt_container_create(const struct rt_create *r, struct rt_container *
 	};
 	free(x.c->bundle);
 	x.c->bundle = xstrdup(r->bundle);
+	x.c->own_start = r->own_start;
 	TRY(plan(&x));
 	struct err *e = make(&x);
 	if (e) {
 		undo(&x);
 		return e;
 	}
+	close_all(&x);
+	rt_container_unlock_dir(x.c);
 	*ret = TAKE_PTR(x.c);
 	return NULL;
 }

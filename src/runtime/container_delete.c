@@ -127,10 +127,17 @@ static struct err *end_by_config(struct rt_container *c)
 	return NULL;
 }
 
+static void unlock(const struct rt_container **c)
+{
+	if (*c)
+		rt_container_unlock_dir(*c);
+}
+
 struct err *rt_container_delete(struct rt_container *c, bool force)
 {
-	_cleanup_fd_ int lock = -1, root = -1;
-	TRY(rt_container_lock(c, &lock));
+	_cleanup_(unlock) const struct rt_container *locked = NULL;
+	TRY(rt_container_lock_dir(c));
+	locked = c;
 	if (c->pid <= 0 && !c->cgroup)
 		err_free(state_read(c)); /* it may have been half made when it was loaded */
 	TRY(rt_container_refresh(c));
@@ -140,10 +147,8 @@ struct err *rt_container_delete(struct rt_container *c, bool force)
 	TRY(rt_container_destroy(c));
 	/* state.h, S1: the directory goes last. */
 	TRY(end_by_config(c));
-	root = open(c->state_root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (root < 0)
-		return err_errno(errno, "cannot open %s", c->state_root);
-	TRY(state_remove(c, root));
+	TRY(state_remove(c));
+	locked = NULL; /* it is gone */
 	c->status = RT_STOPPED;
 	return NULL;
 }

@@ -16,9 +16,13 @@ _must_check_ struct err *rt_container_gate_connect(const struct rt_container *c,
 /* Parsed once; borrowed from `c`. */
 _must_check_ struct err *rt_container_spec(struct rt_container *c, struct spec **ret);
 
-/* Making: the directory, locked, and the configuration in it. *ret_made is also set when what comes after the mkdir fails. */
-_must_check_ struct err *rt_container_make_dir(struct rt_container *c, int *ret_root, int *ret_lock,
-					       bool *ret_made);
+/* The same through dir_fd itself: without a call more, for who is alone with it. Until rt_container_unlock_dir, or until the fd and the
+ * copies that children have are closed. */
+_must_check_ struct err *rt_container_lock_dir(const struct rt_container *c);
+void rt_container_unlock_dir(const struct rt_container *c);
+/* Making: the directory, locked by rt_container_lock_dir, and the configuration in it. *ret_made is also set when what comes after the
+ * mkdir fails. */
+_must_check_ struct err *rt_container_make_dir(struct rt_container *c, bool *ret_made);
 _must_check_ struct err *rt_container_save_config(const struct rt_container *c);
 
 /* Starting: from SYNC_START to the result of execve. */

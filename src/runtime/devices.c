@@ -224,13 +224,29 @@ struct err *devices_make(const struct spec *s, const struct inroot *root, int ne
 	return make_links(dev);
 }
 
+static struct err *check_null(int fd)
+{
+	struct stat st;
+	if (fstat(fd, &st) < 0 || !S_ISCHR(st.st_mode) || st.st_rdev != makedev(1, 3))
+		return err_new(ERR_UNSUPPORTED, "/dev/null on this machine is not the null device");
+	return NULL;
+}
+
 struct err *device_null_clone(int *ret_fd)
 {
 	_cleanup_fd_ int fd = -1;
-	struct stat st;
 	TRY(mount_clone(AT_FDCWD, "/dev/null", AT_SYMLINK_NOFOLLOW, &fd));
-	if (fstat(fd, &st) < 0 || !S_ISCHR(st.st_mode) || st.st_rdev != makedev(1, 3))
-		return err_new(ERR_UNSUPPORTED, "/dev/null on this machine is not the null device");
+	TRY(check_null(fd));
+	*ret_fd = TAKE_FD(fd);
+	return NULL;
+}
+
+struct err *device_null_open(int *ret_fd)
+{
+	_cleanup_fd_ int fd = open("/dev/null", O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return err_errno(errno, "cannot open /dev/null");
+	TRY(check_null(fd));
 	*ret_fd = TAKE_FD(fd);
 	return NULL;
 }

@@ -16,5 +16,7 @@ _must_check_ struct err *devices_prepare(const struct spec *s, int *ret_tree);
 _must_check_ struct err *devices_make(const struct spec *s, const struct inroot *root, int new_dev, int tree);
 /* A detached mount of the host's /dev/null, verified to be the null device (CVE-2025-31133). */
 _must_check_ struct err *device_null_clone(int *ret_fd);
+/* The host's /dev/null itself, verified as well; an O_PATH fd. */
+_must_check_ struct err *device_null_open(int *ret_fd);
 
 #endif

@@ -36,10 +36,22 @@ static _noreturn_ void vanish(void)
 	_exit(1);
 }
 
+/* Handlers are reset by the clone; what our own caller ignores must not stay ignored in the container. */
+static void heed_signals(void)
+{
+	for (int signum = 1; signum < 32; signum++)
+		if (INIT_HEEDED >> (signum - 1) & 1)
+			signal(signum, SIG_DFL);
+}
+
 static struct err *expect(int sync, enum sync_tag want)
 {
 	enum sync_tag tag;
 	TRY(sync_receive(sync, &tag, NULL));
+	if (tag == SYNC_SIGNALS) {
+		heed_signals();
+		TRY(sync_receive(sync, &tag, NULL));
+	}
 	if (tag == SYNC_EOF)
 		vanish();
 	if (tag != want)
@@ -47,15 +59,10 @@ static struct err *expect(int sync, enum sync_tag want)
 	return NULL;
 }
 
-static void reset_signals(void)
+static void unblock_signals(void)
 {
-	/* Handlers are reset by the clone; what our own caller ignores must not stay ignored in the container. */
-	static const int ignored[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGPIPE, SIGTERM,
-				      SIGCHLD, SIGTSTP, SIGTTIN, SIGTTOU, SIGXFSZ};
 	sigset_t none;
 	sigemptyset(&none);
-	for (size_t i = 0; i < ARRAY_SIZE(ignored); i++)
-		signal(ignored[i], SIG_DFL);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
@@ -230,10 +237,12 @@ static void make_cwd(const struct init *in, const struct inroot *root)
 		err_free(inroot_mkdir_p(root, in->process->cwd, 0755, &made));
 }
 
+#define FDS_LEFT_MAX 16 /* well below every limit of open files */
+
 static struct err *make_root(const struct init *in, const struct inroot *root)
 {
 	const struct spec *s = in->spec;
-	_cleanup_(mounts_kernel_close) struct mounts_kernel kernel = {-1, -1, -1};
+	struct mounts_kernel kernel = MOUNTS_KERNEL_NONE; /* left to close_range and execve */
 	struct mounts mounts = {
 		.spec = s,
 		.root = root,
@@ -245,13 +254,15 @@ static struct err *make_root(const struct init *in, const struct inroot *root)
 		.ret_kernel = &kernel,
 	};
 	/* A clone of the host's: its flags are not the container's to change (mounts.h, M6). One of our own has them locked already. */
+	mount_leave_fds(FDS_LEFT_MAX);
 	if (in->root_tree >= 0 && s->ns[SPEC_NS_USER].present)
 		TRY(mount_lock(root->fd, true, "/"));
 	TRY(rootfs_attach(s, root->fd));
-	mode_t old = umask(0);
+	mode_t old = umask(0); /* the process's own comes with its user */
 	TRY(mounts_make(&mounts));
 	TRY(devices_make(s, root, kernel.dev, in->device_tree));
-	umask(old);
+	if (s->hooks.n[SPEC_HOOK_CREATE_CONTAINER])
+		umask(old);
 	if (s->hooks.n[SPEC_HOOK_PRESTART] || s->hooks.n[SPEC_HOOK_CREATE_RUNTIME]) {
 		TRY(sync_send(in->sync, SYNC_HOOKS));
 		TRY(expect(in->sync, SYNC_GO));
@@ -363,7 +374,10 @@ int init_main(void *argument)
 	memory_map_code();
 	close(in->parent_sync);
 	close(in->lock);
-	reset_signals();
+	unblock_signals();
+	/* Without hooks there is time until the parent says whether it is needed (SYNC_SIGNALS). */
+	if (in->spec->hooks.n[SPEC_HOOK_CREATE_CONTAINER])
+		heed_signals();
 	struct err *e = init_run(in, &sync);
 	return finish(in, e, sync);
 }
@@ -392,6 +406,7 @@ int init_exec_main(void *argument)
 	const struct init *in = argument;
 	memory_map_code();
 	close(in->parent_sync);
-	reset_signals();
+	unblock_signals();
+	heed_signals();
 	return finish(in, exec_run(in), in->sync);
 }

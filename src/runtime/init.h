@@ -10,6 +10,7 @@
 #ifndef RUNTIME_INIT_H
 #define RUNTIME_INIT_H
 
+#include <signal.h>
 #include <stdbool.h>
 
 #include "base/error.h"
@@ -40,6 +41,13 @@ struct init {
 	bool rootless; /* our parent may not set everything from outside: see rootless.h */
 	unsigned preserve_fds, listen_fds;
 };
+
+/* Signals that a container's process must not ignore only because our caller does; bit N-1 for signal N. */
+#define INIT_SIGNAL(n) (1u << ((n)-1))
+#define INIT_HEEDED                                                                                  \
+	(INIT_SIGNAL(SIGHUP) | INIT_SIGNAL(SIGINT) | INIT_SIGNAL(SIGQUIT) | INIT_SIGNAL(SIGPIPE) |   \
+	 INIT_SIGNAL(SIGTERM) | INIT_SIGNAL(SIGCHLD) | INIT_SIGNAL(SIGTSTP) | INIT_SIGNAL(SIGTTIN) | \
+	 INIT_SIGNAL(SIGTTOU) | INIT_SIGNAL(SIGXFSZ))
 
 int init_main(void *init);      /* the first process of a container */
 int init_exec_main(void *init); /* a further process */

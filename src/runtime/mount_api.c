@@ -11,6 +11,23 @@
 #include "base/str.h"
 #include "mounts.h"
 
+static unsigned fds_to_leave;
+
+void mount_leave_fds(unsigned n)
+{
+	fds_to_leave = n;
+}
+
+void mount_fd_done(const int *fd)
+{
+	if (*fd < 0)
+		return;
+	if (fds_to_leave)
+		fds_to_leave--;
+	else
+		close(*fd);
+}
+
 struct err *mount_attach(int mount_fd, int target_fd, const char *what)
 {
 	if (move_mount(mount_fd, "", target_fd, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
@@ -95,7 +112,7 @@ static struct err *configure(int fs, const char *type, const char *source, char 
 struct err *mount_new(const char *type, const char *source, char *const *data, unsigned attributes,
 		      int *ret_fd)
 {
-	_cleanup_fd_ int fs = fsopen(type, FSOPEN_CLOEXEC);
+	_cleanup_(mount_fd_done) int fs = fsopen(type, FSOPEN_CLOEXEC);
 	if (fs < 0)
 		return errno == ENODEV
 			       ? err_new(ERR_UNSUPPORTED, "the kernel has no file system \"%s\"", type)

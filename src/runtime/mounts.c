@@ -294,6 +294,8 @@ static struct err *make_by_mount2(const struct mounts *ms, const struct spec_mou
 	_cleanup_free_ char *data = strv_join(m->data, ",");
 	if (strlen(data) >= 4096)
 		return err_new(ERR_LIMIT, "the options are longer than 4095 bytes");
+	if (ms->ret_kernel)
+		ms->ret_kernel->in_dev = false;
 	TRY(enter_scratch(ms->root));
 	struct err *e = NULL;
 	if (mount(m->source ? m->source : m->type, "m", m->type, 0, data) < 0)
@@ -387,8 +389,10 @@ static const char *name_in_dev(const struct mounts *ms, const struct spec_mount 
 static void forget_dev(const struct mounts *ms, const struct spec_mount *m)
 {
 	bool keep = name_in_dev(ms, m) || is_at(m, "proc") || is_at(m, "sys") || is_at(m, "sys/fs/cgroup");
-	if (!keep)
-		fd_close(ms->ret_kernel->dev);
+	if (keep)
+		return;
+	fd_close(ms->ret_kernel->dev);
+	ms->ret_kernel->in_dev = false;
 }
 
 static bool has_short_way(const struct mounts *ms, const struct spec_mount *m)
@@ -399,11 +403,20 @@ static bool has_short_way(const struct mounts *ms, const struct spec_mount *m)
 	       !ms->spec->hooks.n[SPEC_HOOK_CREATE_CONTAINER];
 }
 
+static bool enter(const struct mounts *ms, int dir, bool is_dev)
+{
+	if (is_dev && ms->ret_kernel->in_dev)
+		return true;
+	bool entered = fchdir(dir) == 0;
+	ms->ret_kernel->in_dev = entered && is_dev;
+	return entered;
+}
+
 static bool make_in_dev(const struct mounts *ms, const struct spec_mount *m)
 {
 	const char *name = name_in_dev(ms, m);
 	int dev = ms->ret_kernel->dev;
-	return name && mkdirat(dev, name, 0755) == 0 && fchdir(dev) == 0 && mount_in_place(m, name);
+	return name && mkdirat(dev, name, 0755) == 0 && enter(ms, dev, true) && mount_in_place(m, name);
 }
 
 /* ----------------------------------------------------------------------------------------------------------- */
@@ -429,7 +442,8 @@ static char *covered_mode(const struct mounts *ms, const struct spec_mount *m)
 
 static struct err *make_filesystem(const struct mounts *ms, const struct spec_mount *m)
 {
-	_cleanup_fd_ int target = -1, fd = -1;
+	_cleanup_(mount_fd_done) int target = -1;
+	_cleanup_fd_ int fd = -1;
 	int *kept = kernel_slot(ms, m);
 	bool short_way = has_short_way(ms, m);
 	if (short_way && make_in_dev(ms, m))
@@ -438,7 +452,7 @@ static struct err *make_filesystem(const struct mounts *ms, const struct spec_mo
 	short_way = short_way && !mode;
 	TRY(target_open(ms, m, true, str_eq(m->type, "proc"), &target));
 	/* Where the fd is wanted it does not serve: mount(2) gives none. */
-	if (short_way && !kept && fchdir(target) == 0 && mount_in_place(m, "."))
+	if (short_way && !kept && enter(ms, target, false) && mount_in_place(m, "."))
 		return NULL;
 	_cleanup_strv_ char **data = strv_dup(m->data);
 	if (mode)
@@ -480,6 +494,7 @@ static struct err *make_filesystem(const struct mounts *ms, const struct spec_mo
 	if (kept) {
 		fd_closep(kept);
 		*kept = TAKE_FD(fd);
+		ms->ret_kernel->in_dev = false;
 	}
 	return NULL;
 }
@@ -582,12 +597,6 @@ static struct err *make(const struct mounts *ms, size_t i)
 	if (str_eq(m->type, "cgroup") || str_eq(m->type, "cgroup2"))
 		return make_cgroup(ms, m);
 	return make_filesystem(ms, m);
-}
-
-void mounts_kernel_close(struct mounts_kernel *k)
-{
-	int *fds[] = {&k->proc, &k->sys, &k->dev};
-	fd_close_all(fds, ARRAY_SIZE(fds));
 }
 
 struct err *mounts_make_one(const struct mounts *ms, size_t i)

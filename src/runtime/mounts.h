@@ -28,9 +28,13 @@ _must_check_ struct err *mounts_open_sources(const struct spec *s, int bundle_fd
  * file system can be changed by whoever shares it, and a mask would miss them. -1: none. */
 struct mounts_kernel {
 	int proc, sys, dev;
+	bool in_dev; /* the working directory is `dev` */
 };
 
-void mounts_kernel_close(struct mounts_kernel *k);
+#define MOUNTS_KERNEL_NONE                       \
+	{                                        \
+		.proc = -1, .sys = -1, .dev = -1 \
+	}
 
 struct mounts {
 	const struct spec *spec;
@@ -48,6 +52,11 @@ _must_check_ struct err *mounts_make_one(const struct mounts *m, size_t index);
 /* mount(2) of a new file system on `name` in the working directory; "." is the directory itself. False when it cannot be done
  * in this way, or at all: the mount API then does it, and says why not. */
 _must_check_ bool mount_in_place(const struct spec_mount *m, const char *name);
+/* For a process that ends soon, or executes another: the first `n` of the fds that mounting is done with stay open, as closing each is a
+ * system call. */
+void mount_leave_fds(unsigned n);
+/* Closes it, or leaves it. */
+void mount_fd_done(const int *fd);
 /* Attaches a detached mount on a target fd. */
 _must_check_ struct err *mount_attach(int mount_fd, int target_fd, const char *what);
 /* A detached clone of what `fd` (or dirfd and path) refers to. */

@@ -18,7 +18,7 @@
 
 struct err *network_loopback_up(void)
 {
-	_cleanup_fd_ int sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0); /* left to close_range and execve */
 	struct ifreq ifr = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_LOOPBACK | IFF_RUNNING};
 	if (sock < 0)
 		return err_errno(errno, "cannot open a socket");

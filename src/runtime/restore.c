@@ -40,7 +40,7 @@ struct restore {
 	struct strbuf options;
 	struct criu criu;
 	unsigned version;
-	int root_dir, lock, proc_fd, bundle_fd, root_tree;
+	int proc_fd, bundle_fd, root_tree;
 	char *root_path;                             /* where CRIU has the root */
 	int fds[SPEC_NS_COUNT + CRIU_PRESERVED_MAX]; /* given to CRIU */
 	size_t n_fds;
@@ -57,7 +57,7 @@ static void restore_release(struct restore *x)
 	free(x->root_path);
 	for (size_t i = 0; i < x->n_fds; i++)
 		fd_close(x->fds[i]);
-	int *fds[] = {&x->root_dir, &x->lock, &x->proc_fd, &x->bundle_fd, &x->root_tree};
+	int *fds[] = {&x->proc_fd, &x->bundle_fd, &x->root_tree};
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
 		fd_closep(fds[i]);
 }
@@ -81,7 +81,8 @@ static struct err *plan(struct restore *x)
 	TRY(rt_id_check(r->id));
 	if (geteuid() != 0)
 		return err_new(ERR_PERMISSION, "checkpoint and restore need root");
-	x->bundle_fd = open(r->bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	x->bundle_fd =
+		r->bundle_fd ? TAKE_FD(*r->bundle_fd) : open(r->bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (x->bundle_fd < 0)
 		return err_errno(errno, "cannot open bundle %s", r->bundle);
 	x->c->config = json_ref(r->config);
@@ -398,7 +399,7 @@ static struct err *talk(struct restore *x)
 static struct err *make(struct restore *x)
 {
 	struct rt_container *c = x->c;
-	TRY(rt_container_make_dir(c, &x->root_dir, &x->lock, &x->made_dir));
+	TRY(rt_container_make_dir(c, &x->made_dir));
 	c->created_ns = timestamp_now_ns();
 	TRY(rt_container_save_config(c));
 	TRY(state_write(c));
@@ -432,7 +433,7 @@ static void undo(struct restore *x)
 		err_free(rt_cgroup_remove(c->cgroup));
 	}
 	if (x->made_dir)
-		err_free(file_remove_tree_at(x->root_dir, c->id));
+		err_free(state_remove(c));
 }
 
 struct err *rt_container_restore(const struct rt_restore *r, struct rt_container **ret)
@@ -442,8 +443,6 @@ struct err *rt_container_restore(const struct rt_restore *r, struct rt_container
 		.c = rt_container_new(r->create.state_root, r->create.id ? r->create.id : ""),
 		.dirs = CRIU_DIRS_NONE,
 		.criu = CRIU_NONE,
-		.root_dir = -1,
-		.lock = -1,
 		.proc_fd = -1,
 		.bundle_fd = -1,
 		.root_tree = -1,
@@ -457,6 +456,8 @@ struct err *rt_container_restore(const struct rt_restore *r, struct rt_container
 		undo(&x);
 		return e->kind == ERR_SYSTEM || e->kind == ERR_PERMISSION ? criu_explain(e) : e;
 	}
+	fd_close(x.c->state_fd);
+	rt_container_unlock_dir(x.c);
 	*ret = TAKE_PTR(x.c);
 	return NULL;
 }

@@ -19,14 +19,15 @@
 struct masks {
 	const struct inroot *root;
 	const struct mounts_kernel *kernel;
-	int null;  /* a mount of the null device, to be cloned; -1 until the first one is attached */
-	int spare; /* one that is not attached yet, or -1 */
-	int empty; /* the same for directories: an empty read-only tmpfs */
+	int null;   /* a mount of the null device, to be cloned; -1 until the first one is attached */
+	int spare;  /* one that is not attached yet, or -1 */
+	int empty;  /* the same for directories: an empty read-only tmpfs */
+	int device; /* the null device itself, to be bound by name; or -1 */
 };
 
 static void masks_close(struct masks *m)
 {
-	int *fds[] = {&m->null, &m->spare, &m->empty};
+	int *fds[] = {&m->null, &m->spare, &m->empty, &m->device};
 	fd_close_all(fds, ARRAY_SIZE(fds));
 }
 
@@ -99,10 +100,9 @@ static struct err *take_null(struct masks *m, int *ret)
 }
 
 /* False with errno; then the null device is kept for the next one. */
-static bool hide_by_null(struct masks *m, int null, int dir, const char *name)
+static bool hide_by_null(struct masks *m, int null, int target)
 {
-	unsigned flags = MOVE_MOUNT_F_EMPTY_PATH | (*name ? MOVE_MOUNT_T_SYMLINKS : MOVE_MOUNT_T_EMPTY_PATH);
-	if (move_mount(null, "", dir, name, flags) < 0) {
+	if (move_mount(null, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0) {
 		m->spare = null;
 		return false;
 	}
@@ -133,12 +133,11 @@ static struct err *mask_one(struct masks *m, const char *path)
 	_cleanup_fd_ int target = -1;
 	int null;
 	const char *name = name_in_proc(m, path);
-	if (name) {
-		TRY(take_null(m, &null));
-		if (hide_by_null(m, null, AT_FDCWD, name) || errno == ENOENT)
-			return NULL;
-		/* A file cannot be mounted on a directory: that, or there is nothing. */
-	}
+	if (name && m->device < 0)
+		TRY(device_null_open(&m->device));
+	if (name && mount(fd_path(m->device).s, name, NULL, MS_BIND, NULL) == 0)
+		return NULL;
+	/* A file cannot be mounted on a directory: that, or there is nothing. */
 	TRY(open_target(m, path, &target));
 	if (target < 0)
 		return NULL;
@@ -148,7 +147,7 @@ static struct err *mask_one(struct masks *m, const char *path)
 	if (S_ISDIR(st.st_mode))
 		return hide_directory(m, path, target);
 	TRY(take_null(m, &null));
-	if (!hide_by_null(m, null, target, ""))
+	if (!hide_by_null(m, null, target))
 		return err_errno(errno, "cannot attach the null device");
 	return NULL;
 }
@@ -156,7 +155,7 @@ static struct err *mask_one(struct masks *m, const char *path)
 struct err *rootfs_mask(const struct spec *s, const struct inroot *root, const struct mounts_kernel *kernel)
 {
 	_cleanup_(masks_close) struct masks m = {
-		.root = root, .kernel = kernel, .null = -1, .spare = -1, .empty = -1};
+		.root = root, .kernel = kernel, .null = -1, .spare = -1, .empty = -1, .device = -1};
 	if (kernel->proc >= 0 && fchdir(kernel->proc) < 0)
 		return err_errno(errno, "cannot enter the container's /proc");
 	STRV_FOREACH (p, s->readonly_paths)

@@ -74,9 +74,7 @@ static struct err *write_first(struct rt_container *c, const char *text)
 static struct err *write_over(struct rt_container *c, const char *text)
 {
 	_cleanup_free_ char *padded = pad(text, c->state_size);
-	struct err *e = fd_pwrite_full(c->state_fd, padded, c->state_size, 0, STATE_FILE);
-	fd_close(c->state_fd);
-	return e;
+	return fd_pwrite_full(c->state_fd, padded, c->state_size, 0, STATE_FILE);
 }
 
 struct err *state_write(struct rt_container *c)
@@ -106,14 +104,18 @@ struct err *state_write(struct rt_container *c)
 	return NULL;
 }
 
-struct err *state_remove(const struct rt_container *c, int root)
+struct err *state_remove(const struct rt_container *c)
 {
 	/* Mostly these are all. state.json first: what is left then is a directory of which nothing else exists (S4). */
 	static const char *const files[] = {STATE_FILE, "config.json", STATE_GATE};
-	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+	_cleanup_free_ char *path = xasprintf("%s/%s", c->state_root, c->id);
+	for (size_t i = 0; i < ARRAY_SIZE(files) - c->own_start; i++)
 		(void)unlinkat(c->dir_fd, files[i], 0);
-	if (unlinkat(root, c->id, AT_REMOVEDIR) == 0)
+	if (rmdir(path) == 0)
 		return NULL;
+	_cleanup_fd_ int root = open(c->state_root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0)
+		return err_errno(errno, "cannot open %s", c->state_root);
 	return file_remove_tree_at(root, c->id);
 }
 

@@ -20,8 +20,8 @@
 
 /* Under the lock (S3). */
 _must_check_ struct err *state_write(struct rt_container *c);
-/* Removes the directory, found in `root` (STATE_ROOT), with all that is in it. */
-_must_check_ struct err *state_remove(const struct rt_container *c, int root);
+/* Removes the directory with all that is in it. */
+_must_check_ struct err *state_remove(const struct rt_container *c);
 /* Fills pid, start_ticks, bundle, rootfs, created_ns, cgroup from dir_fd. */
 _must_check_ struct err *state_read(struct rt_container *c);
 

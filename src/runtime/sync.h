@@ -3,6 +3,7 @@
  * perhaps with an fd; after SYNC_ERROR an error frame (base/error.h).
  *
  *   parent                     child
+ *   SYNC_SIGNALS       ->               signals are ignored, by inheritance, that are not to be (only then; before anything else)
  *   SYNC_GO            ->               id maps are written (only with a new user namespace)
  *   SYNC_GO            ->               the child is in its cgroup (only when systemd makes it)
  *                      <-  SYNC_HOOKS   run prestart and createRuntime hooks (only when there are any)
@@ -22,6 +23,7 @@
 
 enum sync_tag {
 	SYNC_EOF = 0,
+	SYNC_SIGNALS = 'i',
 	SYNC_GO = 'g',
 	SYNC_HOOKS = 'h',
 	SYNC_CONSOLE = 't',

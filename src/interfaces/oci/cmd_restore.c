@@ -17,7 +17,7 @@ static const struct flag flags[] = {
 static struct err *restore(struct invocation *in, struct rt_container **ret)
 {
 	const struct criu_flags *f = in->options;
-	_cleanup_(make_request_release) struct make_request request = {.console = -1};
+	_cleanup_(make_request_release) struct make_request request = MAKE_REQUEST_NONE;
 	struct rt_restore r = {.lsm_profile = f->lsm_profile, .lsm_mount_context = f->lsm_mount_context};
 	_cleanup_(rt_container_freep) struct rt_container *c = NULL;
 	TRY(criu_flags_options(in, &r.options));

@@ -78,17 +78,17 @@ void make_request_release(struct make_request *r)
 	free(r->bundle);
 	json_unref(r->config);
 	fd_close(r->console);
+	fd_close(r->bundle_fd);
 }
 
 struct err *make_request_fill(const struct invocation *in, const struct make_options *o, bool foreground,
 			      struct make_request *ret)
 {
-	_cleanup_fd_ int bundle_fd = -1;
 	bool terminal = false;
 	unsigned listen = listen_fds_count();
-	TRY(open_bundle(o->bundle ? o->bundle : ".", &bundle_fd, &ret->bundle));
-	TRY_WRAP(json_parse_file_at(o->config ? AT_FDCWD : bundle_fd, o->config ? o->config : "config.json",
-				    &ret->config),
+	TRY(open_bundle(o->bundle ? o->bundle : ".", &ret->bundle_fd, &ret->bundle));
+	TRY_WRAP(json_parse_file_at(o->config ? AT_FDCWD : ret->bundle_fd,
+				    o->config ? o->config : "config.json", &ret->config),
 		 "bundle %s", ret->bundle);
 	TRY_WRAP(wants_terminal(ret->config, &terminal), "config.json");
 	if (o->console_socket)
@@ -97,6 +97,7 @@ struct err *make_request_fill(const struct invocation *in, const struct make_opt
 		.state_root = oci_options.root,
 		.id = in->args[0],
 		.bundle = ret->bundle,
+		.bundle_fd = &ret->bundle_fd,
 		.config = ret->config,
 		.rootfs_fd = -1,
 		.stdio = {-1, -1, -1},
@@ -120,7 +121,7 @@ struct err *make_request_fill(const struct invocation *in, const struct make_opt
 struct err *make_container(const struct invocation *in, bool foreground, struct rt_container **ret)
 {
 	const struct make_options *o = in->options;
-	_cleanup_(make_request_release) struct make_request request = {.console = -1};
+	_cleanup_(make_request_release) struct make_request request = MAKE_REQUEST_NONE;
 	_cleanup_(rt_container_freep) struct rt_container *c = NULL;
 	TRY(make_request_fill(in, o, foreground, &request));
 	/* Steps are named as runc names them: scripts that follow its debug log look for these words. */

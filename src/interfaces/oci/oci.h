@@ -51,8 +51,12 @@ struct make_request {
 	struct rt_create create;
 	char *bundle;
 	struct json *config;
-	int console;
+	int console, bundle_fd;
 };
+#define MAKE_REQUEST_NONE                      \
+	{                                      \
+		.console = -1, .bundle_fd = -1 \
+	}
 void make_request_release(struct make_request *r);
 _must_check_ struct err *make_request_fill(const struct invocation *in, const struct make_options *o,
 					   bool foreground, struct make_request *ret);

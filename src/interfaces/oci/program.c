@@ -185,7 +185,8 @@ static void warn(struct rt_container *c, bool heard)
 void oci_warn(struct rt_container *c)
 {
 	/* Without a log, stderr is the container's too: what a program reads there must come from the container. */
-	warn(c, oci_options.log || isatty(STDERR_FILENO));
+	if (c->warnings)
+		warn(c, oci_options.log || isatty(STDERR_FILENO));
 }
 
 void oci_warn_ended(struct rt_container *c)

@@ -48,6 +48,8 @@ bool process_alive(
 /* Start time in clock ticks since boot (field 22 of /proc/PID/stat). With the pid it names a process for
  * good. */
 _must_check_ struct err *process_start_time(pid_t pid, uint64_t *ret_ticks);
+/* The same, and which of the signals 1 to 31 it ignores: bit N-1 for signal N. */
+_must_check_ struct err *process_look(pid_t pid, uint64_t *ret_ticks, uint32_t *ret_ignored);
 /* A pidfd of exactly that process; ERR_NOT_FOUND if it is gone, a zombie, or the pid is another's now. */
 _must_check_ struct err *process_open_exact(pid_t pid, uint64_t start_ticks, int *ret_pidfd);
 

@@ -75,6 +75,9 @@ _must_check_ struct err *rt_cgroup_prepare_enter_like(struct rt_cgroup *cg, pid_
 struct err *rt_cgroup_explain(const struct rt_cgroup *cg, struct err *e);
 /* In the parent, after the clone: closes what was opened for it. */
 void rt_cgroup_enter_done(struct rt_cgroup *cg);
+/* The same for who closes more at a time: pointers to its fds, of which fd_close_all takes care; how many. */
+#define RT_CGROUP_ENTER_FDS_MAX 25
+size_t rt_cgroup_enter_fds(struct rt_cgroup *cg, int **fds);
 /* In the child, single-threaded: moves itself into every v1 hierarchy; and into v2 unless it was cloned there. */
 _must_check_ struct err *rt_cgroup_enter_self(struct rt_cgroup *cg, bool cloned_into_v2);
 

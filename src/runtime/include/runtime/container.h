@@ -27,6 +27,7 @@ struct rt_create {
 	const char *state_root; /* directory of all containers' states; made when missing */
 	const char *id;
 	const char *bundle;  /* absolute path of the bundle directory */
+	int *bundle_fd;      /* O_PATH of it, which is taken over; NULL: it is opened by its path */
 	struct json *config; /* parsed config.json, borrowed; NULL: read BUNDLE/config.json */
 	int rootfs_fd; /* a detached mount (fsmount, open_tree) that becomes the root; -1: the spec's root.path */
 	int stdio[3];        /* given to the container's process when it has no terminal; -1: ours */
@@ -57,6 +58,7 @@ struct rt_container {
 	struct rt_cgroup *cgroup;
 	char **warnings; /* what the machine did not let us have, for the caller to show */
 	int start_fd;    /* private: the start gate of own_start, else -1 */
+	bool own_start;  /* private: there never was a start gate on disk */
 	bool fresh;      /* private: `status` was looked up by rt_container_load, and not used yet */
 	int state_fd;    /* private: state.json, as long as it can be written in place; else -1 */
 	size_t state_size;
