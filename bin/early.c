@@ -296,10 +296,9 @@ static void populate_range(unsigned long start, unsigned long end, int advice)
 }
 
 /* Page faults are the larger part of a start: a hundred of them, and each costs as much as ten system calls (in virtual machines
- * that shadow page tables, more). The kernel maps what is needed anyway in four calls (Linux 5.14; elsewhere they fail). */
+ * that shadow page tables, more). The kernel maps what is needed anyway in three calls (Linux 5.14; elsewhere they fail). */
 static void populate(const struct image *im)
 {
-	unsigned long constants = 0;
 	if (HOT)
 		populate_range((unsigned long)havre_hot_start, (unsigned long)havre_hot_end,
 			       MADV_POPULATE_READ);
@@ -308,10 +307,6 @@ static void populate(const struct image *im)
 		unsigned long start = im->base + h->p_vaddr;
 		if (h->p_type == PT_LOAD && h->p_flags & PF_W)
 			populate_range(start, start + h->p_memsz, MADV_POPULATE_WRITE);
-		else if (h->p_type == PT_LOAD && h->p_flags == PF_R && HOT)
-			constants = start;
-		else if (h->p_type == PT_GNU_EH_FRAME && constants) /* what nobody looks at begins here */
-			populate_range(constants, start, MADV_POPULATE_READ);
 	}
 	populate_range((unsigned long)im->stack - STACK_PAGES * PAGE_SIZE, (unsigned long)im->stack,
 		       MADV_POPULATE_WRITE);

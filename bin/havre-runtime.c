@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <link.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -12,21 +11,6 @@
 #ifdef HAVRE_POPULATE
 extern bool havre_protected;                          /* early.c */
 extern const char havre_hot_start[], havre_hot_end[]; /* hot.ld */
-extern const char __ehdr_start[];                     /* the linker's own */
-
-/* Code and constants that are in use: what early.c maps as well. */
-static void name_code(void)
-{
-	const ElfW(Ehdr) *e = (const ElfW(Ehdr) *)__ehdr_start;
-	const ElfW(Phdr) *h = (const ElfW(Phdr) *)(__ehdr_start + e->e_phoff);
-	const char *constants = NULL;
-	memory_code_is(havre_hot_start, havre_hot_end);
-	for (int i = 0; i < e->e_phnum; i++)
-		if (h[i].p_type == PT_LOAD && h[i].p_flags == PF_R)
-			constants = __ehdr_start + h[i].p_vaddr;
-		else if (h[i].p_type == PT_GNU_EH_FRAME)
-			memory_code_is(constants, __ehdr_start + h[i].p_vaddr);
-}
 #else
 #define havre_protected false
 #endif
@@ -57,7 +41,7 @@ int main(int argc, char **argv)
 		}
 	}
 #ifdef HAVRE_POPULATE
-	name_code();
+	memory_code_is(havre_hot_start, havre_hot_end);
 #endif
 	/* All of them end when their work is done. "events" goes on and on, and its documents with it. */
 	if (!names_command(argc, argv, (const char *const[]){"events", NULL}))

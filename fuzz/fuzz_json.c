@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The JSON reader: what it accepts it can print, and reads back as the same text. */
+#include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
+#include "json_plain.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -35,8 +37,26 @@ static void walk(const struct json_cursor *c, unsigned depth)
 	}
 }
 
+/* What the quick reader takes json-c takes as well, and both read the same. */
+static void check_plain(const char *text, size_t size)
+{
+	struct json_object *plain = NULL;
+
+	if (!json_plain_parse(text, size, &plain))
+		return;
+	struct json_tokener *tok = json_tokener_new_ex(JSON_DEPTH_MAX);
+	json_tokener_set_flags(tok, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+	struct json_object *full = json_tokener_parse_ex(tok, text, (int)size);
+	if (json_tokener_get_error(tok) != json_tokener_success || !json_object_equal(plain, full))
+		abort();
+	json_tokener_free(tok);
+	json_object_put(plain);
+	json_object_put(full);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	check_plain((const char *)data, size);
 	_cleanup_json_ struct json *doc = NULL, *again = NULL;
 	struct err *e = json_parse((const char *)data, size, "input", &doc);
 

@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "json_plain.h"
 
 static struct json_object *jc(const struct json *v)
 {
@@ -75,6 +76,11 @@ struct err *json_parse(const char *text, size_t size, const char *what, struct j
 {
 	if (size > JSON_SIZE_MAX)
 		return err_new(ERR_LIMIT, "%s is larger than %u bytes", what, JSON_SIZE_MAX);
+	struct json_object *o = NULL;
+	if (json_plain_parse(text, size, &o)) {
+		*ret = (struct json *)o;
+		return NULL;
+	}
 	if (memchr(text, '\0', size))
 		return err_new(ERR_INVALID, "%s is not valid JSON: it contains a NUL byte", what);
 
@@ -91,7 +97,7 @@ struct err *json_parse(const char *text, size_t size, const char *what, struct j
 	if (!tok)
 		abort();
 	json_tokener_set_flags(tok, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
-	struct json_object *o = json_tokener_parse_ex(tok, text, (int)size);
+	o = json_tokener_parse_ex(tok, text, (int)size);
 	enum json_tokener_error status = json_tokener_get_error(tok);
 	/* A number at the very end is complete only with a byte behind it. */
 	size_t end = json_tokener_get_parse_end(tok);
@@ -128,13 +134,22 @@ struct err *json_parse(const char *text, size_t size, const char *what, struct j
 struct err *json_parse_file_at(int dirfd, const char *name, struct json **ret)
 {
 	_cleanup_free_ char *text = NULL;
+
+	return json_parse_file_text_at(dirfd, name, &text, ret);
+}
+
+struct err *json_parse_file_text_at(int dirfd, const char *name, char **ret_text, struct json **ret)
+{
+	_cleanup_free_ char *text = NULL;
 	size_t size = 0;
 
 	TRY(file_read_at(dirfd, name, JSON_SIZE_MAX, &text, &size));
 	/* json-c's objects are large: measured with configurations of 1 to 100 kB. Programs that end soon have expected the small ones. */
 	if (memory_left() && size > 2048)
 		memory_expect(size * 16);
-	return json_parse(text, size, name, ret);
+	TRY(json_parse(text, size, name, ret));
+	*ret_text = TAKE_PTR(text);
+	return NULL;
 }
 
 void json_unref(struct json *v)

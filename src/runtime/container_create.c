@@ -45,6 +45,8 @@ struct create {
 	struct namespace_join join;
 	struct rt_seccomp filter;
 	struct init init;
+	char *own_text;          /* of config.json, where we read it */
+	const char *config_text; /* what is saved of it as it is; NULL: it was changed */
 	int proc_fd, bundle_fd, root_tree;
 	int sync[2], gate; /* sync[0] is ours */
 	int *sources;
@@ -84,6 +86,7 @@ static void create_release(struct create *x)
 	rt_container_free(x->c);
 	namespace_join_close(&x->join);
 	rt_seccomp_release(&x->filter);
+	free(x->own_text);
 }
 
 /* -- checks and plans: nothing is made ---------------------------------------------------------------------- */
@@ -106,8 +109,9 @@ static struct err *load_config(struct create *x)
 	if (r->config)
 		x->c->config = json_ref(r->config);
 	else
-		TRY_WRAP(json_parse_file_at(x->bundle_fd, "config.json", &x->c->config), "bundle %s",
-			 r->bundle);
+		TRY_WRAP(json_parse_file_text_at(x->bundle_fd, "config.json", &x->own_text, &x->c->config),
+			 "bundle %s", r->bundle);
+	const struct json *as_read = x->c->config;
 	if (!rootless_user() || r->rootless != RT_ROOTLESS_FALSE)
 		TRY(rootless_adapt(&x->c->config, &x->own_maps, &x->c->warnings));
 	if (r->notify) {
@@ -116,6 +120,8 @@ static struct err *load_config(struct create *x)
 		json_unref(shared);
 		TRY_WRAP(notify_configure(x->c, x->c->config), "config.json");
 	}
+	if (x->c->config == as_read)
+		x->config_text = x->own_text ? x->own_text : r->config_text;
 	TRY(rt_container_spec(x->c, &x->spec));
 	TRY(rt_container_check_stdio(&x->spec->process, r->console_socket, r->return_console));
 	if (x->spec->rdt.set)
@@ -217,10 +223,12 @@ struct err *rt_container_make_dir(struct rt_container *c, bool *ret_made)
 	return rt_container_lock_dir(c);
 }
 
-struct err *rt_container_save_config(const struct rt_container *c)
+struct err *rt_container_save_config(const struct rt_container *c, const char *text)
 {
-	_cleanup_free_ char *text = json_print(c->config, JSON_COMPACT);
+	_cleanup_free_ char *printed = text ? NULL : json_print(c->config, JSON_COMPACT);
 	_cleanup_fd_ int fd = openat(c->dir_fd, "config.json", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (!text)
+		text = printed;
 	if (fd < 0)
 		return err_errno(errno, "cannot save the configuration");
 	return fd_write_full(fd, text, strlen(text), "config.json");
@@ -460,7 +468,7 @@ static struct err *make(struct create *x)
 	uint32_t ignored = 0;
 	TRY(rt_container_make_dir(c, &x->made_dir));
 	c->created_ns = timestamp_now_ns();
-	TRY(rt_container_save_config(c));
+	TRY(rt_container_save_config(c, x->config_text));
 	TRY(state_write(c));
 	if (x->request->notify)
 		TRY(notify_make_dir(c));

@@ -23,7 +23,8 @@ void rt_container_unlock_dir(const struct rt_container *c);
 /* Making: the directory, locked by rt_container_lock_dir, and the configuration in it. *ret_made is also set when what comes after the
  * mkdir fails. */
 _must_check_ struct err *rt_container_make_dir(struct rt_container *c, bool *ret_made);
-_must_check_ struct err *rt_container_save_config(const struct rt_container *c);
+/* `text` is that of c->config; NULL: it is printed. */
+_must_check_ struct err *rt_container_save_config(const struct rt_container *c, const char *text);
 
 /* Starting: from SYNC_START to the result of execve. */
 _must_check_ struct err *rt_container_await_exec(struct rt_container *c, const struct spec *s, int sync,

@@ -401,7 +401,7 @@ static struct err *make(struct restore *x)
 	struct rt_container *c = x->c;
 	TRY(rt_container_make_dir(c, &x->made_dir));
 	c->created_ns = timestamp_now_ns();
-	TRY(rt_container_save_config(c));
+	TRY(rt_container_save_config(c, NULL));
 	TRY(state_write(c));
 	TRY(open_root(x));
 	if (c->cgroup && !x->request->create.systemd_cgroup) {

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "base/str.h"
 #include "seccomp_private.h"
 
 #define FAR 250 /* leaves room for the stepping stones of one branch */
@@ -210,9 +211,10 @@ static bool is_permissive(uint32_t action)
 /* Whether the row is a multiplexer without rules of its own, and some call behind it has one. */
 static bool stands_for_others(const struct sc_profile *p, const struct sc_arch *a, int row)
 {
-	bool ipc = row == sc_row("ipc");
-
-	if (!a->multiplexed || p->first[row] >= 0 || (!ipc && row != sc_row("socketcall")))
+	if (!a->multiplexed || p->first[row] >= 0)
+		return false;
+	bool ipc = str_eq(sc_row_name(row), "ipc");
+	if (!ipc && !str_eq(sc_row_name(row), "socketcall"))
 		return false;
 	for (size_t i = 0; i < ARRAY_SIZE(multiplexed); i++) {
 		int behind = multiplexed[i].ipc == ipc ? sc_row(multiplexed[i].name) : -1;

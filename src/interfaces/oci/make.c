@@ -77,6 +77,7 @@ void make_request_release(struct make_request *r)
 {
 	free(r->bundle);
 	json_unref(r->config);
+	free(r->config_text);
 	fd_close(r->console);
 	fd_close(r->bundle_fd);
 }
@@ -87,8 +88,9 @@ struct err *make_request_fill(const struct invocation *in, const struct make_opt
 	bool terminal = false;
 	unsigned listen = listen_fds_count();
 	TRY(open_bundle(o->bundle ? o->bundle : ".", &ret->bundle_fd, &ret->bundle));
-	TRY_WRAP(json_parse_file_at(o->config ? AT_FDCWD : ret->bundle_fd,
-				    o->config ? o->config : "config.json", &ret->config),
+	TRY_WRAP(json_parse_file_text_at(o->config ? AT_FDCWD : ret->bundle_fd,
+					 o->config ? o->config : "config.json", &ret->config_text,
+					 &ret->config),
 		 "bundle %s", ret->bundle);
 	TRY_WRAP(wants_terminal(ret->config, &terminal), "config.json");
 	if (o->console_socket)
@@ -99,6 +101,7 @@ struct err *make_request_fill(const struct invocation *in, const struct make_opt
 		.bundle = ret->bundle,
 		.bundle_fd = &ret->bundle_fd,
 		.config = ret->config,
+		.config_text = ret->config_text,
 		.rootfs_fd = -1,
 		.stdio = {-1, -1, -1},
 		.console_socket = ret->console,

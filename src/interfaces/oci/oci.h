@@ -51,6 +51,7 @@ struct make_request {
 	struct rt_create create;
 	char *bundle;
 	struct json *config;
+	char *config_text;
 	int console, bundle_fd;
 };
 #define MAKE_REQUEST_NONE                      \

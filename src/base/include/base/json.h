@@ -28,6 +28,9 @@ struct json; /* a value; reference counted */
 _must_check_ struct err *json_parse(const char *text, size_t size, const char *what, struct json **ret);
 _must_check_ struct err *json_parse_file_at(int dirfd, const char *name,
 					    struct json **ret); /* at most JSON_SIZE_MAX */
+/* The same, and its text as it stands there; caller frees. */
+_must_check_ struct err *json_parse_file_text_at(int dirfd, const char *name, char **ret_text,
+						 struct json **ret);
 void json_unref(struct json *v);
 struct json *json_ref(struct json *v);
 DEFINE_CLEANUP(struct json *, json_unref)

@@ -26,9 +26,10 @@ _must_check_ struct err *rt_id_check(const char *id);
 struct rt_create {
 	const char *state_root; /* directory of all containers' states; made when missing */
 	const char *id;
-	const char *bundle;  /* absolute path of the bundle directory */
-	int *bundle_fd;      /* O_PATH of it, which is taken over; NULL: it is opened by its path */
-	struct json *config; /* parsed config.json, borrowed; NULL: read BUNDLE/config.json */
+	const char *bundle;      /* absolute path of the bundle directory */
+	int *bundle_fd;          /* O_PATH of it, which is taken over; NULL: it is opened by its path */
+	struct json *config;     /* parsed config.json, borrowed; NULL: read BUNDLE/config.json */
+	const char *config_text; /* what `config` was parsed of: saved as it is; NULL: it is printed anew */
 	int rootfs_fd; /* a detached mount (fsmount, open_tree) that becomes the root; -1: the spec's root.path */
 	int stdio[3];        /* given to the container's process when it has no terminal; -1: ours */
 	int console_socket;  /* connected unix socket that receives the terminal's master fd, or -1 */
