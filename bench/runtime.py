@@ -138,6 +138,7 @@ def bench_runtime(tmp, bins, runs, verdicts):
     verdicts.all_of(verdicts.ratio(results, ours, 'floor', 1.6, 'run with the default seccomp profile / floor'),
                     verdicts.ratio(results, ours, 'crun', 0.45, 'run with the default seccomp profile / crun'),
                     verdicts.ratio(results, ours, 'runc', 0.2, 'run with the default seccomp profile / runc'))
+    bench_seccomp(tmp, bins, rootfs, verdicts)
     results = measure('low-level create, start and delete of true', [
         r.contestant(['create', '--bundle', plain, r.id()], ['start', r.id()], ['delete', '--force', r.id()]) for r in found], runs)
     verdicts.ratio(results, ours, 'crun', 0.6, 'create, start, delete / crun (for information)')
@@ -145,6 +146,30 @@ def bench_runtime(tmp, bins, runs, verdicts):
     bench_exec(sleeping, found, runs, verdicts)
     bench_parallel(tmp, rootfs, sleeping, found, verdicts)
     bench_memory(tmp, rootfs, sleeping, found, verdicts)
+
+
+def one_by_one(seccomp):
+    """The same profile with an object for each rule, as profiles that programs write have it."""
+    rules = [dict(rule, names=[name]) for rule in seccomp['syscalls'] for name in rule['names']]
+    return dict(seccomp, syscalls=rules)
+
+
+def bench_seccomp(tmp, bins, rootfs, verdicts):
+    """A profile from JSON to the loaded filter, in our own library: nothing of a container around it."""
+    program = os.path.join(bins, '../src/runtime/bench_seccomp')
+    if not os.path.exists(program):
+        print('  seccomp profile          skipped: %s is not there\n' % program)
+        return
+    print('seccomp profile of %d rules, from JSON to loaded (medians, µs)' % sum(len(r['names']) for r in profile()['syscalls']))
+    print('  %-24s %9s %9s %9s %9s %13s' % ('', 'parse', 'compile', 'load', 'total', 'instructions'))
+    for name, seccomp in (('by action', profile()), ('an object for each', one_by_one(profile()))):
+        bundle = make_bundle(tmp, 'seccomp-' + name.replace(' ', '-'), rootfs, seccomp)
+        out = subprocess.run([program, os.path.join(bundle, 'config.json'), '500'], capture_output=True, text=True, check=True)
+        row = [int(x) for x in out.stdout.split()]
+        print('  %-24s %9d %9d %9d %9d %13d' % (name, *row))
+        if name == 'by action':
+            verdicts.value(row[3] / 1000, 0.3, 'ms', 'a seccomp profile from JSON to loaded')
+    print()
 
 
 def bench_exec(bundle, found, runs, verdicts):

@@ -371,6 +371,8 @@ static struct err *check_thawed(const struct rt_cgroup_hierarchy *h, const struc
 static struct err *make_one(const struct rt_cgroup_hierarchy *h, struct cg_group *g, bool taken,
 			    bool rootless)
 {
+	if (g->early)
+		return NULL;
 	if (rootless && h->v2 && !taken) /* else systemd moves the process */
 		TRY(cg_v2_may_enter(h));
 	int rc = make_group(h, g);
@@ -429,11 +431,29 @@ static struct err *make_and_apply(struct rt_cgroup *cg, const struct cg_resource
 				  enum rt_rootless rootless)
 {
 	TRY(cg_make_groups(cg, false, rootless));
-	TRY(cg_open_v2(cg));
+	if (cg->v2_fd < 0)
+		TRY(cg_open_v2(cg));
 	TRY(cg_apply(cg, r));
 	TRY(cg_delegate_make(cg));
 	cg_delegate_enable(cg);
 	return NULL;
+}
+
+bool rt_cgroup_has_v1(const struct rt_cgroup *cg)
+{
+	return cg->n > (cg_find_v2(cg) >= 0 ? 1u : 0u);
+}
+
+struct err *rt_cgroup_create_v2(struct rt_cgroup *cg)
+{
+	int v2 = cg_find_v2(cg);
+
+	if (v2 < 0)
+		return NULL;
+	TRY(make_one(&cg->h[v2], &cg->g[v2], false, false));
+	cg->g[v2].early = true;
+	cg->g[v2].early_made = cg->g[v2].made;
+	return cg_open_v2(cg);
 }
 
 struct err *rt_cgroup_create(struct rt_cgroup *cg, const struct json_cursor *resources,
@@ -596,6 +616,24 @@ struct err *rt_cgroup_enter_self(struct rt_cgroup *cg, bool cloned_into_v2)
 			return err_errno(errno, "error adding pid %d to cgroups: cannot enter cgroup %s",
 					 (int)getpid(), g->dir);
 		/* Left to close_range and execve: in both of its callers the process is about to do one of them. */
+	}
+	return NULL;
+}
+
+struct err *rt_cgroup_enter_made(struct rt_cgroup *cg, enum rt_rootless rootless)
+{
+	for (size_t i = 0; i < cg->n; i++) {
+		struct cg_group *g = &cg->g[i];
+
+		if (cg->h[i].v2) /* that is where we were cloned into */
+			continue;
+		g->enter_fd = cg_open(g->dir, "tasks", O_WRONLY);
+		if (g->enter_fd >= 0 && write(g->enter_fd, "0", 1) == 1)
+			continue;
+		struct err *e = err_errno(errno, "cannot enter cgroup %s", g->dir);
+		if (!cg_may_go_without(rootless))
+			return e;
+		err_free(e); /* our parent was not allowed to make it, and has said so */
 	}
 	return NULL;
 }

@@ -57,10 +57,12 @@ struct cg_group {
 	char *dir;            /* mountpoint + path */
 	unsigned controllers; /* v2: those enabled in the group, once read */
 	bool controllers_read;
-	size_t kept;  /* length of the part of `dir` that was there before us and stays after us */
-	bool made;    /* `dir` itself was made by this process */
-	bool removed; /* by rt_cgroup_remove_empty */
-	int enter_fd; /* `tasks` (v1) or `cgroup.procs` (v2), open between prepare_enter and free */
+	size_t kept;     /* length of the part of `dir` that was there before us and stays after us */
+	bool made;       /* `dir` itself was made by this process */
+	bool removed;    /* by rt_cgroup_remove_empty */
+	bool early;      /* there since rt_cgroup_create_v2 ... */
+	bool early_made; /* ... which made it */
+	int enter_fd;    /* `tasks` (v1) or `cgroup.procs` (v2), open between prepare_enter and free */
 };
 /* The systemd unit that the group belongs to (cgroup_systemd.c). */
 struct systemd;

@@ -275,25 +275,45 @@ bool rt_cgroup_remove_empty(struct rt_cgroup *cg)
 	return true;
 }
 
+static int64_t remove_deadline(void)
+{
+	return timestamp_monotonic_ns() + (int64_t)REMOVE_TIMEOUT_MS * 1000000;
+}
+
+static struct err *remove_with_ancestors(struct rt_cgroup *cg, size_t i, int64_t deadline)
+{
+	if (!cg->g[i].removed)
+		TRY(remove_group(cg, i, deadline));
+	/* Ancestors that we made, as long as they are empty. */
+	_cleanup_free_ char *dir = xstrdup(cg->g[i].dir);
+	for (char *slash = strrchr(dir, '/'); slash && (size_t)(slash - dir) > cg->g[i].kept;
+	     slash = strrchr(dir, '/')) {
+		*slash = '\0';
+		if (rmdir(dir) < 0)
+			break;
+	}
+	return NULL;
+}
+
 struct err *rt_cgroup_remove(struct rt_cgroup *cg)
 {
 	if (cg->unit)
 		cg_unit_stop(cg->unit);
-	int64_t deadline = timestamp_monotonic_ns() + (int64_t)REMOVE_TIMEOUT_MS * 1000000;
+	int64_t deadline = remove_deadline();
 
 	/* Last first: v2 is the last one that /proc/self/cgroup lists, and the one that can wait without polling. */
-	for (size_t i = cg->n; i-- > 0;) {
-		if (!cg->g[i].removed)
-			TRY(remove_group(cg, i, deadline));
-		/* Ancestors that we made, as long as they are empty. */
-		_cleanup_free_ char *dir = xstrdup(cg->g[i].dir);
-		for (char *slash = strrchr(dir, '/'); slash && (size_t)(slash - dir) > cg->g[i].kept;
-		     slash = strrchr(dir, '/')) {
-			*slash = '\0';
-			if (rmdir(dir) < 0)
-				break;
-		}
-	}
+	for (size_t i = cg->n; i-- > 0;)
+		TRY(remove_with_ancestors(cg, i, deadline));
 	fd_close(cg->v2_fd);
 	return NULL;
+}
+
+struct err *rt_cgroup_remove_v2(struct rt_cgroup *cg)
+{
+	int v2 = cg_find_v2(cg);
+
+	fd_close(cg->v2_fd);
+	if (v2 < 0 || !cg->g[v2].early_made)
+		return NULL;
+	return remove_with_ancestors(cg, (size_t)v2, remove_deadline());
 }

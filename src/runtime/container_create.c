@@ -4,7 +4,7 @@
  * The order is the crash safety (state.h): directory, state with the planned cgroup, cgroup, process (which ends with us), state with the
  * process, and only then the word that lets it outlive us. Whatever point we are killed at, `delete` finds all of it.
  * The order is also the speed: what the child needs is opened before the clone, so that it waits for us only where the
- * kernel makes it (id maps), and we set limits while it mounts.
+ * kernel makes it (id maps) and for the groups of v1, which we make, with their limits, while it mounts.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -52,7 +52,7 @@ struct create {
 	int *sources;
 	int device_tree; /* devices_prepare */
 	int resctrl;     /* the resctrl file system, with linux.intelRdt */
-	bool made_dir, made_cgroup, made_rdt;
+	bool made_dir, made_v2, made_cgroup, made_rdt;
 	bool child_opens; /* we may not bind: the root and the sources of binds are opened by the child */
 	bool own_maps;    /* rootless_adapt made the id mappings */
 };
@@ -242,20 +242,55 @@ static struct err *make_gate(struct create *x)
 	return fd_unix_listen(path, SOCK_STREAM, &x->gate);
 }
 
+/* Where v1 makes the group a dozen of directories the child need not wait for them: it finds its way into them when they are there, and sets
+ * up what does not depend on them meanwhile. It must see the host's files for that, with our rights. */
+static bool cgroup_can_wait(const struct create *x)
+{
+	const struct rt_create *r = x->request;
+	return x->c->cgroup && !r->systemd_cgroup && rt_cgroup_has_v1(x->c->cgroup) &&
+	       r->rootless != RT_ROOTLESS_TRUE && !rootless_user() && !x->spec->ns[SPEC_NS_USER].present &&
+	       !x->child_opens && !namespace_join_any(&x->join);
+}
+
 static struct err *make_cgroup(struct create *x)
 {
-	if (!x->c->cgroup || x->request->systemd_cgroup)
-		return NULL;
 	/* With its limits: they hold before the first process is in it. */
 	bool any = true;
 	TRY(rt_cgroup_create(x->c->cgroup, x->spec->resources.value ? &x->spec->resources : NULL,
 			     x->request->rootless, &any, &x->c->warnings));
-	if (!any) {
+	if (any)
+		x->made_cgroup = true;
+	else
 		rt_cgroup_free(TAKE_PTR(x->c->cgroup));
+	return NULL;
+}
+
+static struct err *make_cgroup_before(struct create *x)
+{
+	if (!x->c->cgroup || x->request->systemd_cgroup)
 		return NULL;
+	x->init.cgroup_waits = cgroup_can_wait(x);
+	x->made_v2 = x->init.cgroup_waits;
+	struct err *e = x->init.cgroup_waits ? rt_cgroup_create_v2(x->c->cgroup) : NULL;
+	if (e && e->kind == ERR_PERMISSION) { /* root in a user namespace: it may have to go without */
+		err_free(e);
+		x->init.cgroup_waits = x->made_v2 = false;
+	} else if (e) {
+		return e;
 	}
-	x->made_cgroup = true;
-	return rt_cgroup_prepare_enter(x->c->cgroup, NULL);
+	if (x->init.cgroup_waits)
+		return NULL;
+	TRY(make_cgroup(x));
+	return x->c->cgroup ? rt_cgroup_prepare_enter(x->c->cgroup, NULL) : NULL;
+}
+
+static struct err *make_cgroup_meanwhile(struct create *x)
+{
+	if (!x->init.cgroup_waits)
+		return NULL;
+	TRY(make_cgroup(x));
+	err_free(sync_send(x->sync[0], SYNC_GO)); /* a child that is gone has said why */
+	return NULL;
 }
 
 /* systemd makes a scope only around a process, and only systemd may move an ordinary user's process out of his session: so it
@@ -363,6 +398,8 @@ static struct err *clone_child(struct create *x)
 		.cgroup = x->c->cgroup,
 		.cloned_into_cgroup = cgroup_fd >= 0,
 		.moved_into_cgroup = r->systemd_cgroup,
+		.cgroup_waits = x->init.cgroup_waits,
+		.cgroup_rootless = r->rootless,
 		.seccomp = x->init.seccomp,
 		.stdio = {r->stdio[0], r->stdio[1], r->stdio[2]},
 		.console_socket = r->console_socket,
@@ -474,16 +511,17 @@ static struct err *make(struct create *x)
 		TRY(notify_make_dir(c));
 	TRY(make_gate(x));
 	TRY(open_sources(x));
-	TRY(make_cgroup(x));
+	TRY(make_cgroup_before(x));
 	TRY(clone_child(x));
 	TRY(process_look(c->pid, &c->start_ticks, &ignored));
 	if (ignored & INIT_HEEDED)
-		TRY(sync_send(x->sync[0], SYNC_SIGNALS));
+		err_free(sync_send(x->sync[0], SYNC_SIGNALS)); /* a child that is gone has said why */
 	if (new_userns(x->spec)) {
 		TRY(userns_write_maps(x->proc_fd, c->pid, &x->spec->maps,
 				      x->own_maps ? &x->spec->process : NULL, &c->warnings));
 		TRY(sync_send(x->sync[0], SYNC_GO));
 	}
+	TRY(make_cgroup_meanwhile(x));
 	TRY(state_write(c));
 	TRY(make_cgroup_around(x));
 	TRY(give_cgroup(x));
@@ -516,6 +554,8 @@ static void undo(struct create *x)
 	if (x->made_cgroup) {
 		err_free(rt_cgroup_signal_all(c->cgroup, SIGKILL));
 		err_free(rt_cgroup_remove(c->cgroup));
+	} else if (x->made_v2) {
+		err_free(rt_cgroup_remove_v2(c->cgroup));
 	}
 	if (x->made_dir)
 		err_free(state_remove(c));

@@ -84,16 +84,39 @@ static bool is_new(const struct spec *s, enum spec_ns ns)
 	return s->ns[ns].present && !s->ns[ns].path;
 }
 
+/* Not with clone3: the namespace's root is the group we are in at that moment. */
+static struct err *unshare_cgroup(const struct init *in)
+{
+	if (in->first && is_new(in->spec, SPEC_NS_CGROUP) && unshare(CLONE_NEWCGROUP) < 0)
+		return err_errno(errno, "cannot make a cgroup namespace");
+	return NULL;
+}
+
 static struct err *enter_cgroup(const struct init *in)
 {
 	if (in->moved_into_cgroup)
 		TRY(expect(in->sync, SYNC_GO));
 	else if (in->cgroup)
 		TRY(rt_cgroup_enter_self(in->cgroup, in->cloned_into_cgroup));
-	/* Not with clone3: the namespace's root is the group we are in at that moment. */
-	if (in->first && is_new(in->spec, SPEC_NS_CGROUP) && unshare(CLONE_NEWCGROUP) < 0)
-		return err_errno(errno, "cannot make a cgroup namespace");
-	return NULL;
+	return unshare_cgroup(in);
+}
+
+/* Once it is made. Before what the cgroup namespace shows itself in: the cgroup file systems; and before hooks, which its limits hold for. */
+static struct err *enter_cgroup_late(const struct init *in)
+{
+	if (!in->cgroup_waits)
+		return NULL;
+	TRY(expect(in->sync, SYNC_GO));
+	TRY(rt_cgroup_enter_made(in->cgroup, in->cgroup_rootless));
+	return unshare_cgroup(in);
+}
+
+static bool mounts_cgroup(const struct spec *s)
+{
+	for (size_t i = 0; i < s->n_mounts; i++)
+		if (str_starts(s->mounts[i].type ? s->mounts[i].type : "", "cgroup"))
+			return true;
+	return false;
 }
 
 static struct err *become_root(const struct init *in)
@@ -112,7 +135,8 @@ static struct err *set_up_namespaces(const struct init *in)
 		TRY(expect(in->sync, SYNC_GO));
 	if (s->ns[SPEC_NS_USER].present)
 		TRY(become_root(in));
-	TRY(enter_cgroup(in));
+	if (!in->cgroup_waits)
+		TRY(enter_cgroup(in));
 	if (setsid() < 0)
 		return err_errno(errno, "cannot make a session");
 	if (!in->no_new_keyring)
@@ -258,9 +282,14 @@ static struct err *make_root(const struct init *in, const struct inroot *root)
 	if (in->root_tree >= 0 && s->ns[SPEC_NS_USER].present)
 		TRY(mount_lock(root->fd, true, "/"));
 	TRY(rootfs_attach(s, root->fd));
+	bool with_cgroup = mounts_cgroup(s);
+	if (with_cgroup)
+		TRY(enter_cgroup_late(in));
 	mode_t old = umask(0); /* the process's own comes with its user */
 	TRY(mounts_make(&mounts));
 	TRY(devices_make(s, root, kernel.dev, in->device_tree));
+	if (!with_cgroup)
+		TRY(enter_cgroup_late(in));
 	if (s->hooks.n[SPEC_HOOK_CREATE_CONTAINER])
 		umask(old);
 	if (s->hooks.n[SPEC_HOOK_PRESTART] || s->hooks.n[SPEC_HOOK_CREATE_RUNTIME]) {

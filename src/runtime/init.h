@@ -34,6 +34,8 @@ struct init {
 	int device_tree;          /* devices_prepare, or -1 */
 	struct rt_cgroup *cgroup; /* NULL: none */
 	bool cloned_into_cgroup, moved_into_cgroup;
+	enum rt_rootless cgroup_rootless;
+	bool cgroup_waits; /* the rest of the cgroup is made while the child is at work: a SYNC_GO tells */
 	const struct rt_seccomp *seccomp; /* NULL: none */
 	int stdio[3], console_socket;
 	bool return_console, no_pivot, no_new_keyring, join_userns;

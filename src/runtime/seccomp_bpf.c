@@ -298,8 +298,8 @@ static int64_t highest_known(const struct sc_profile *p, const struct sc_arch *a
 	int64_t highest = -1;
 
 	for (const uint16_t *row = sc_order[a->column]; *row != 0xffff; row++) {
-		int64_t number = sc_row_number(*row, a->column);
-		if (p->known[*row] && number < limit)
+		int64_t number = p->known[*row] ? sc_row_number(*row, a->column) : limit;
+		if (number < limit)
 			highest = number;
 	}
 	return highest;

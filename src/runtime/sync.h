@@ -6,6 +6,7 @@
  *   SYNC_SIGNALS       ->               signals are ignored, by inheritance, that are not to be (only then; before anything else)
  *   SYNC_GO            ->               id maps are written (only with a new user namespace)
  *   SYNC_GO            ->               the child is in its cgroup (only when systemd makes it)
+ *   SYNC_GO            ->               the cgroup is made (only with v1: the child is at work meanwhile)
  *                      <-  SYNC_HOOKS   run prestart and createRuntime hooks (only when there are any)
  *   SYNC_GO            ->
  *                      <-  SYNC_CONSOLE the terminal's master (only when the caller wants it)

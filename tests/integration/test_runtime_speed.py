@@ -7,8 +7,8 @@ import subprocess
 
 VM = False  # nothing here depends on the kind of control groups, and an emulated processor is slow
 
-# 369 were counted on a hybrid machine: ten cgroup hierarchies (five calls each) and 38 capabilities to drop (one each) are in it.
-SYSTEM_CALLS_MAX = 385
+# 327 were counted on a hybrid machine: ten cgroup hierarchies (five calls each) and 38 capabilities to drop (one each) are in it.
+SYSTEM_CALLS_MAX = 340
 
 
 def test_system_calls_of_run(t):

@@ -61,6 +61,11 @@ _must_check_ struct err *rt_cgroup_check_resources(const struct json_cursor *res
  * whether one remains; why goes to warnings. */
 _must_check_ struct err *rt_cgroup_create(struct rt_cgroup *cg, const struct json_cursor *resources,
 					  enum rt_rootless rootless, bool *ret_any, char ***warnings);
+/* In two parts, so that the first process can be cloned into the v2 group (if there is one) and get on while the many directories of v1 are
+ * made: rt_cgroup_create then makes the rest. When that fails, and the process is gone, rt_cgroup_remove_v2 takes the v2 group away. */
+bool rt_cgroup_has_v1(const struct rt_cgroup *cg);
+_must_check_ struct err *rt_cgroup_create_v2(struct rt_cgroup *cg);
+_must_check_ struct err *rt_cgroup_remove_v2(struct rt_cgroup *cg);
 _must_check_ struct err *rt_cgroup_update(struct rt_cgroup *cg, const struct json_cursor *resources);
 /* The v2 directory fd for CLONE_INTO_CGROUP, or -1 where there is none (borrowed). Hybrid has one too. */
 int rt_cgroup_clone_fd(const struct rt_cgroup *cg);
@@ -73,6 +78,9 @@ _must_check_ struct err *rt_cgroup_prepare_enter(struct rt_cgroup *cg, char *con
 _must_check_ struct err *rt_cgroup_prepare_enter_like(struct rt_cgroup *cg, pid_t pid);
 /* An error of the clone into the prepared group, with the reason where the group itself is it (NULL: NULL). */
 struct err *rt_cgroup_explain(const struct rt_cgroup *cg, struct err *e);
+/* The process enters the v1 groups that were made after it was cloned into the v2 one: by their paths, so it must see the host's files. What
+ * rt_cgroup_create left out is left out. */
+_must_check_ struct err *rt_cgroup_enter_made(struct rt_cgroup *cg, enum rt_rootless rootless);
 /* In the parent, after the clone: closes what was opened for it. */
 void rt_cgroup_enter_done(struct rt_cgroup *cg);
 /* The same for who closes more at a time: pointers to its fds, of which fd_close_all takes care; how many. */
