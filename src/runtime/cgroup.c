@@ -408,7 +408,7 @@ struct err *cg_open_v2_at(struct rt_cgroup *cg, const char *dir)
 {
 	fd_close(cg->v2_fd);
 	cg->v2_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	return cg->v2_fd < 0 ? err_errno(errno, "cannot open cgroup %s", dir) : NULL;
+	return cg->v2_fd < 0 ? err_errno(errno, "cannot open %s/cgroup.procs", dir) : NULL;
 }
 
 struct err *cg_open_v2(struct rt_cgroup *cg)
@@ -545,7 +545,10 @@ static struct err *parse_subgroup(const char *text, struct subgroup *ret)
 	struct err *e = cg_clean_path(path, &ret->path);
 	if (e) {
 		err_free(e);
-		return err_new(ERR_INVALID, "--cgroup %s: bad sub cgroup path: must not contain ..", path);
+		return err_new(
+			ERR_INVALID,
+			"--cgroup: bad sub cgroup path: %s is not a sub cgroup path: it must not contain ..",
+			path);
 	}
 	return NULL;
 }

@@ -35,7 +35,7 @@ struct err *rt_cgroup_chown(const struct rt_cgroup *cg, uid_t uid)
 	_cleanup_fd_ int fd = open(dir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct stat st;
 	if (fd < 0 || fstat(fd, &st) < 0)
-		return err_errno(errno, "cannot open cgroup %s", dir);
+		return err_errno(errno, "cannot open %s/cgroup.procs", dir);
 	if (st.st_uid == uid)
 		return NULL;
 	_cleanup_strv_ char **files = delegatable();
@@ -124,5 +124,5 @@ struct err *rt_cgroup_prepare_enter_like(struct rt_cgroup *cg, pid_t pid)
 	if (pid > 0)
 		TRY(open_like(cg, i, pid));
 	cg->g[i].enter_fd = openat(cg->v2_fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
-	return cg->g[i].enter_fd < 0 ? err_errno(errno, "cannot open cgroup %s", cg->g[i].dir) : NULL;
+	return cg->g[i].enter_fd < 0 ? err_errno(errno, "cannot open %s/cgroup.procs", cg->g[i].dir) : NULL;
 }

@@ -209,6 +209,20 @@ static struct err *apply_cpu_bandwidth(struct v1_group g, const struct cg_resour
 	return NULL;
 }
 
+/* The runtime may not be longer than the period at any moment: a period that is shorter than the old runtime comes after the new one. */
+static struct err *apply_cpu_realtime(struct v1_group g, const struct cg_resources *r)
+{
+	struct err *e = write_number(g, "cpu.rt_period_us", r, CG_CPU_RT_PERIOD);
+
+	if (e && e->errnum == EINVAL && cg_has(r, CG_CPU_RT_RUNTIME)) {
+		err_free(e);
+		TRY(write_number(g, "cpu.rt_runtime_us", r, CG_CPU_RT_RUNTIME));
+		return write_number(g, "cpu.rt_period_us", r, CG_CPU_RT_PERIOD);
+	}
+	TRY(e);
+	return write_number(g, "cpu.rt_runtime_us", r, CG_CPU_RT_RUNTIME);
+}
+
 static struct err *apply_cpu(const struct rt_cgroup *cg, const struct cg_resources *r)
 {
 	struct v1_group g = group_of(cg, CG_CPU);
@@ -220,8 +234,7 @@ static struct err *apply_cpu(const struct rt_cgroup *cg, const struct cg_resourc
 	if (!cg_has(r, CG_CPU_IDLE) || r->number[CG_CPU_IDLE] == 0)
 		TRY(write_number(g, "cpu.shares", r, CG_CPU_SHARES));
 	TRY(apply_cpu_bandwidth(g, r));
-	TRY(write_number(g, "cpu.rt_period_us", r, CG_CPU_RT_PERIOD));
-	return write_number(g, "cpu.rt_runtime_us", r, CG_CPU_RT_RUNTIME);
+	return apply_cpu_realtime(g, r);
 }
 
 static struct err *apply_pids(const struct rt_cgroup *cg, const struct cg_resources *r)

@@ -4,7 +4,9 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -191,9 +193,32 @@ struct err *rt_container_spec(struct rt_container *c, struct spec **ret)
 	return NULL;
 }
 
+/* Without a PID namespace of its own the end of its first process ends no other one. What is not known is left alone. */
+static bool has_own_pids(struct rt_container *c)
+{
+	struct spec *s = NULL;
+	struct err *e = rt_container_spec(c, &s);
+	bool own = e || (s->ns[SPEC_NS_PID].present && !s->ns[SPEC_NS_PID].path);
+
+	err_free(e);
+	spec_free(s);
+	return own;
+}
+
+static struct err *kill_whole_cgroup(struct rt_container *c)
+{
+	_cleanup_free_ pid_t *pids = NULL;
+	size_t n = 0;
+
+	TRY(rt_cgroup_pids(c->cgroup, &pids, &n));
+	return n ? rt_container_signal_all(c, SIGKILL) : err_new(ERR_STATE, "container not running");
+}
+
 struct err *rt_container_kill(struct rt_container *c, int signum, bool all)
 {
 	TRY(rt_container_refresh(c));
+	if (!all && signum == SIGKILL && c->cgroup && !has_own_pids(c))
+		return kill_whole_cgroup(c); /* as runc does, even when the first process is gone */
 	if (all)
 		return rt_container_signal_all(c, signum);
 	if (c->status == RT_STOPPED || c->pidfd < 0)
@@ -261,6 +286,11 @@ struct err *rt_container_state_json(struct rt_container *c, struct json **ret)
 	return NULL;
 }
 
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
 struct err *rt_container_list(const char *state_root, char ***ret_ids)
 {
 	_cleanup_strv_ char **ids = NULL;
@@ -277,6 +307,8 @@ struct err *rt_container_list(const char *state_root, char ***ret_ids)
 	}
 	if (d)
 		closedir(d);
+	if (ids)
+		qsort(ids, strv_len(ids), sizeof(*ids), by_name);
 	*ret_ids = TAKE_PTR(ids);
 	return NULL;
 }

@@ -208,6 +208,7 @@ static struct err *execute(const struct init *in, const struct inroot *root, int
 	if (in->spec->has_personality && personality(in->spec->personality) < 0)
 		return err_errno(errno, "linux.personality: cannot set it");
 	give_stdio(p);
+	TRY(limit_fds(in)); /* here, since many a filter does not know close_range yet */
 	/* Without no_new_privs the kernel wants CAP_SYS_ADMIN for a filter, which the process may be about to lose; with it
 	 * the filter goes last, so that it need not allow what we still do. */
 	if (in->seccomp && !p->no_new_privileges)
@@ -224,7 +225,6 @@ static struct err *execute(const struct init *in, const struct inroot *root, int
 		program = xstrdup(p->args[0]);
 	else
 		TRY(process_find_program(p, &program));
-	TRY(limit_fds(in));
 	announce_listen_fds(in);
 	if (in->seccomp && p->no_new_privileges && !hooks)
 		TRY(seccomp_load(in->seccomp, sync));
@@ -303,6 +303,7 @@ static struct err *make_root(const struct init *in, const struct inroot *root)
 	TRY(set_up_terminal(in, root));
 	process_set_home(in->process, root);
 	make_cwd(in, root);
+	TRY(mounts_finish(&mounts));
 	TRY(rootfs_mask(s, root, &kernel));
 	return rootfs_pivot(s, root, in->no_pivot);
 }

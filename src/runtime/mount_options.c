@@ -252,6 +252,41 @@ static struct err *mount_parse(struct spec *s, const struct json_cursor *c, stru
 	return mount_check(s, c, m);
 }
 
+static const char *without_slashes(const char *path)
+{
+	while (*path == '/')
+		path++;
+	return path;
+}
+
+static bool is_below(const char *path, const char *directory)
+{
+	path = without_slashes(path);
+	directory = without_slashes(directory);
+	size_t n = strlen(directory);
+	while (n && directory[n - 1] == '/')
+		n--;
+	return strncmp(path, directory, n) == 0 && path[n] == '/' && without_slashes(path + n)[0];
+}
+
+/* A read-only tmpfs in which something is still to be made: a later mount's target, or the devices. As runc has it, it is writable until
+ * then. */
+static void put_off_readonly(struct spec *s)
+{
+	for (size_t i = 0; i < s->n_mounts; i++) {
+		struct spec_mount *m = &s->mounts[i];
+		if (!(m->attr_set & MOUNT_ATTR_RDONLY) || m->bind || m->remount || !str_eq(m->type, "tmpfs"))
+			continue;
+		bool wanted = is_below("/dev/null", m->destination);
+		for (size_t k = i + 1; k < s->n_mounts && !wanted; k++)
+			wanted = is_below(s->mounts[k].destination, m->destination);
+		if (!wanted)
+			continue;
+		m->attr_set &= ~(uint64_t)MOUNT_ATTR_RDONLY;
+		m->late_readonly = true;
+	}
+}
+
 struct err *spec_mounts_parse(struct spec *s)
 {
 	struct json_cursor list;
@@ -266,5 +301,6 @@ struct err *spec_mounts_parse(struct spec *s)
 		s->n_mounts = i + 1;
 		TRY(mount_parse(s, &c, &s->mounts[i]));
 	}
+	put_off_readonly(s);
 	return NULL;
 }

@@ -615,3 +615,16 @@ struct err *mounts_make(const struct mounts *ms)
 	}
 	return NULL;
 }
+
+struct err *mounts_finish(const struct mounts *ms)
+{
+	for (size_t i = 0; i < ms->spec->n_mounts; i++) {
+		const struct spec_mount *m = &ms->spec->mounts[i];
+		_cleanup_fd_ int fd = -1;
+		if (!m->late_readonly)
+			continue;
+		TRY(inroot_open_at(ms->root, m->destination, O_PATH | O_DIRECTORY, 0, &fd));
+		TRY(mount_change(fd, 0, MOUNT_ATTR_RDONLY, 0, 0, m->destination));
+	}
+	return NULL;
+}

@@ -47,6 +47,8 @@ struct mounts {
 	struct mounts_kernel *ret_kernel; /* set by mounts_make, closed by the caller; NULL: not wanted */
 };
 _must_check_ struct err *mounts_make(const struct mounts *m);
+/* When nothing is made in them any more: makes those read-only that are to be. */
+_must_check_ struct err *mounts_finish(const struct mounts *m);
 _must_check_ struct err *mounts_make_one(const struct mounts *m, size_t index);
 
 /* mount(2) of a new file system on `name` in the working directory; "." is the directory itself. False when it cannot be done

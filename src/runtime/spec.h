@@ -107,6 +107,7 @@ struct spec_mount {
 	bool propagation_recursive;
 	bool bind, recursive, remount;
 	bool tmpcopyup, copy_symlink, src_nofollow, dest_nofollow;
+	bool late_readonly; /* made read-only (attr_set does not say so) when all that is below it is made */
 	enum spec_idmap idmap;
 	struct spec_id_maps maps; /* own mappings of an idmapped mount */
 	char **data;              /* options that go to the file system; owned */

@@ -154,7 +154,7 @@ def test_everything_at_once(t):
     if "Unknown device type" in text:
         t.skip("no veth interfaces in this kernel")
     assert status == 0, (text, (t.tmp / "errors").read_text())
-    for wanted in ("uid=1000", "groups=5", "/tmp\r", "0027", "every\r", "mapped", "inner6", "31 97", "startContainer", "prefer=static:0", "end"):
+    for wanted in ("uid=1000", "groups=5", "/tmp\n", "0027", "every\n", "mapped", "inner6", "31 97", "startContainer", "prefer=static:0", "end"):
         assert wanted in text or wanted.startswith("prefer") and "linux.memoryPolicy" in missing, (wanted, text)
     assert (t.tmp / "log").read_text().split() == ["prestart", "createRuntime", "createContainer", "poststart", "poststop"]
     assert os.listdir(t.runtime_root) == []

@@ -322,7 +322,7 @@ CGROUP = Path("/sys/fs/cgroup")
 def delegated(t):
     """A subtree of every hierarchy that can be made to belong to the user; its directories. v2: with room for the runtime itself."""
     name, made = t.id("delegated"), []
-    tops = [CGROUP] if t.cgroup_mode() == "v2" else [p for p in CGROUP.iterdir() if p.is_dir() and not p.is_symlink()]
+    tops = [CGROUP] if t.cgroup_mode() == "v2" else [p for p in CGROUP.iterdir() if (p / "cgroup.procs").exists() and not p.is_symlink()]
     for top in tops:
         group = top / name
         group.mkdir()

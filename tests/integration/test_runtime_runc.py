@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """havre-runtime in runc's place: what runc's users rely on where the specification says nothing, or less."""
 import json
+import os
+import signal
 import subprocess
 
 
@@ -126,3 +128,66 @@ for test in (test_words, test_accepted):
     test.vm = False
 test_words.asan = False
 del test
+
+
+def test_read_only_tmpfs_with_things_in_it(t):
+    """a read-only tmpfs is made read-only when everything in it is there: devices and pts in /dev, the targets of later mounts elsewhere"""
+    def edit(spec):
+        for m in spec["mounts"]:
+            if m["destination"] == "/dev":
+                m["options"].append("ro")
+        spec["mounts"] += [{"destination": "/run", "type": "tmpfs", "source": "tmpfs", "options": ["ro", "nosuid"]},
+                           {"destination": "/run/inner/deep", "type": "tmpfs", "source": "tmpfs"}]
+    result = run(t, ["sh", "-c", "echo x > /dev/null && touch /run/inner/deep/x && grep -E ' (/dev|/run|/dev/pts) ' /proc/mounts; touch /dev/x /run/x"], edit=edit)
+    shown = {line.split()[1]: line.split()[3].split(",") for line in result.out.splitlines()}
+    assert set(shown) == {"/dev", "/run", "/dev/pts"} and "ro" in shown["/dev"] and "ro" in shown["/run"] and "nosuid" in shown["/run"], result
+    assert "rw" in shown["/dev/pts"] and result.err.count("Read-only file system") == 2, result
+
+
+def test_kill_without_a_pid_namespace(t):
+    """SIGKILL ends all processes of a container that has no PID namespace of its own, also when the first one is gone; then it is not running"""
+    def edit(spec):
+        spec["linux"]["namespaces"] = [n for n in spec["linux"]["namespaces"] if n["type"] != "pid"]
+    for first_dies in (False, True):
+        name = t.id("shared")
+        t.runtime("run", "-d", "-b", t.bundle(args=["sleep", "1000"], edit=edit), name, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        t.defer(t.runtime, "delete", "--force", name, check=False)
+        for _ in range(2):
+            t.runtime("exec", "-d", name, "sleep", "1000", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        first = json.loads(t.runtime("state", name).out)["pid"]
+        pids = json.loads(t.runtime("ps", "-f", "json", name).out)
+        assert len(pids) == 3 and first in pids
+        if first_dies:
+            os.kill(first, signal.SIGKILL)
+            t.wait_for(lambda: json.loads(t.runtime("state", name).out)["status"] == "stopped")
+        t.runtime("kill", name, "KILL")
+        t.wait_for(lambda: not any(os.path.exists(f"/proc/{p}") and "Z" not in open(f"/proc/{p}/stat").read() for p in pids))
+        again = t.runtime("kill", name, "KILL", check=False)
+        assert again.rc == 1 and "container not running" in again.err, again
+        t.runtime("delete", name)
+
+
+def test_list_is_in_order(t):
+    """list has the containers by name"""
+    names = sorted(t.id(letter) for letter in "cab")
+    for name in reversed(names):
+        t.runtime("create", "-b", t.bundle(), name, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        t.defer(t.runtime, "delete", "--force", name)
+    assert t.runtime("list", "-q").out.split() == names
+
+
+def test_filter_without_new_calls(t):
+    """what a filter answers with ENOSYS is not needed behind it"""
+    calls = ["close_range", "fsopen", "fsconfig", "fspick", "openat2", "open_tree", "move_mount", "mount_setattr"]
+    for no_new_privileges in (False, True):
+        def edit(spec, value=no_new_privileges):
+            spec["process"]["noNewPrivileges"] = value
+            spec["linux"]["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": calls, "action": "SCMP_ACT_ERRNO", "errnoRet": 38}]}
+        assert run(t, ["echo", "x"], edit=edit).out == "x\n"
+
+
+def test_terminal_into_a_pipe(t):
+    """what comes from the container's terminal has no carriage returns when our own output is no terminal"""
+    def edit(spec):
+        spec["process"]["terminal"] = True
+    assert run(t, ["sh", "-c", "tty; echo x"], edit=edit).out == "/dev/pts/0\nx\n"

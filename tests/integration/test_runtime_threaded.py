@@ -20,7 +20,7 @@ def parent_group(t):
     group.mkdir()
 
     def remove():
-        tops = [Path("/sys/fs/cgroup")] if t.cgroup_mode() == "v2" else [p for p in Path("/sys/fs/cgroup").iterdir() if p.is_dir() and not p.is_symlink()]
+        tops = [Path("/sys/fs/cgroup")] if t.cgroup_mode() == "v2" else [p for p in Path("/sys/fs/cgroup").iterdir() if (p / "cgroup.procs").exists() and not p.is_symlink()]
         for top in tops:
             if (top / name).exists():
                 (top / name).rmdir()

@@ -251,8 +251,10 @@ static struct err *run(struct invocation *in, int *ret_status)
 		oci_warn(c);
 	if (!e && o->pidfd_socket)
 		e = pidfd_socket_send(o->pidfd_socket, p.pidfd);
-	if (!e && !o->detach)
+	if (!e && !o->detach) {
+		foreground_terminal(p.console);
 		e = foreground_wait(p.pidfd, p.console, NULL, ret_status);
+	}
 	fd_close(p.pidfd);
 	fd_close(p.console);
 	return e;

@@ -40,7 +40,7 @@ static struct err *run(struct invocation *in, int *ret_status)
 	TRY(restore(in, &c));
 	if (f->make.detach)
 		return NULL;
-	foreground_resize(c->console);
+	foreground_terminal(c->console);
 	struct err *e = foreground_wait(c->pidfd, c->console, NULL, ret_status);
 	if (!e && !f->make.keep)
 		e = rt_container_delete(c, true);

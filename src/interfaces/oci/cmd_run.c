@@ -13,7 +13,7 @@ static struct err *start_and_wait(struct rt_container *c, bool detach, int *ret_
 {
 	_cleanup_(rt_notify_close) struct rt_notify notify = RT_NOTIFY_NONE;
 	const char *address = notify_address();
-	foreground_resize(c->console);
+	foreground_terminal(c->console);
 	if (address)
 		TRY(rt_notify_open(c, address, &notify));
 	TRY(rt_container_start(c));

@@ -85,6 +85,18 @@ void foreground_resize(int console)
 		(void)ioctl(console, TIOCSWINSZ, &size);
 }
 
+void foreground_terminal(int console)
+{
+	struct termios mode;
+
+	foreground_resize(console);
+	/* Where our output is no terminal nobody wants the carriage returns of one; as with runc. */
+	if (console < 0 || isatty(STDOUT_FILENO) || tcgetattr(console, &mode) < 0)
+		return;
+	mode.c_oflag &= ~(tcflag_t)ONLCR;
+	(void)tcsetattr(console, TCSANOW, &mode);
+}
+
 static void raw_on(struct relay *r)
 {
 	struct termios raw;

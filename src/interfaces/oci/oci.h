@@ -75,6 +75,8 @@ const char *notify_address(void);
 _must_check_ struct err *foreground_prepare(void);
 /* The console gets the size of our own terminal, if stdin is one. Before the program may ask for it. */
 void foreground_resize(int console);
+/* The container's terminal, as ours is: its size, and what becomes of its line ends. -1: it has none. */
+void foreground_terminal(int console);
 /* Forwards signals (and the terminal, unless console is -1; and READY=1, unless notify is NULL) until the process ends; its exit
  * code. */
 _must_check_ struct err *foreground_wait(int pidfd, int console, struct rt_notify *notify, int *ret_code);

@@ -82,7 +82,7 @@ _must_check_ struct err *rt_container_load(const char *state_root, const char *i
 _must_check_ struct err *rt_container_refresh(struct rt_container *c); /* status from the kernel */
 /* Its processes, also those that exec made and those of sub-groups. Caller frees. */
 _must_check_ struct err *rt_container_pids(struct rt_container *c, pid_t **ret_pids, size_t *ret_n);
-/* Signals init, or every process of the cgroup. ERR_STATE "container not running" when it is stopped. */
+/* Signals init, or every process of the cgroup; SIGKILL goes to all of them, too, where there is no PID namespace to end with init. ERR_STATE "container not running" when it is stopped. */
 _must_check_ struct err *rt_container_kill(struct rt_container *c, int signum, bool all);
 /* Removes cgroup and state and runs poststop hooks. ERR_STATE unless stopped, created (whose waiting process ends) or
  * force (which kills first). Idempotent after a crash. */
