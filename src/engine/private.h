@@ -167,7 +167,8 @@ _must_check_ struct err *spec_generate(const struct spec_input *in, struct json 
 /* Options of a mount that would fail at start. */
 _must_check_ struct err *spec_mount_check(const struct container_mount *m);
 /* A process object for exec, on top of the container's own. */
-_must_check_ struct err *spec_exec_process(struct engine *e, const struct container *c, const struct exec_spec *x,
-					   const struct inroot *rootfs, struct json **ret);
+_must_check_ struct err *spec_exec_process(struct engine *e, const struct container *c,
+					   const struct exec_spec *x, const struct inroot *rootfs,
+					   struct json **ret);
 
 #endif

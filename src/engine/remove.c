@@ -26,7 +26,8 @@ static struct err *remove_files(struct engine *e, const char *id)
 	TRY(engine_store(e, &store));
 	TRY(container_unmount(e, id, true));
 	TRY(snapshot_remove(store, id));
-	network_undo(run_dir, id); /* the monitor may be about to do it, and would find nothing that says what */
+	network_undo(run_dir,
+		     id); /* the monitor may be about to do it, and would find nothing that says what */
 	TRY(file_remove_tree_at(AT_FDCWD, run_dir));
 	return file_remove_tree_at(AT_FDCWD, root_dir); /* last: the lock is in it */
 }
