@@ -367,9 +367,9 @@ struct err *container_stop(struct engine *e, struct container *c, int timeout_s,
 	return NULL;
 }
 
-struct err *container_restart(struct engine *e, struct container *c, int timeout_s)
+struct err *container_restart(struct engine *e, struct container *c, int timeout_s, const char *signal)
 {
-	TRY(container_stop(e, c, timeout_s, NULL));
+	TRY(container_stop(e, c, timeout_s, signal));
 	if (c->status == CONTAINER_REMOVING)
 		return err_new(ERR_STATE,
 			       "cannot restart container %s: it was made to be removed when it ends",

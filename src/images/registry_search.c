@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "images/search.h"
+#include "images/short_names.h"
 #include "registry.h"
 
 #define ANSWER_MAX ((size_t)8 << 20)
@@ -215,4 +216,17 @@ struct err *registry_search(const char *registry, const char *term, const struct
 	http_client_free(s.client);
 	registry_close(s.registry);
 	return e ? err_wrap(e, "cannot search %s", registry) : NULL;
+}
+
+struct err *search_registries(const char *what, char ***ret_registries, const char **ret_term)
+{
+	size_t n = strcspn(what, "/");
+	bool host = what[n] == '/' &&
+		    (memchr(what, '.', n) || memchr(what, ':', n) || strncmp(what, "localhost", n) == 0);
+
+	*ret_term = host ? what + n + 1 : what;
+	if (!host)
+		return short_name_registries(ret_registries);
+	strv_push_take(ret_registries, xstrndup(what, n));
+	return NULL;
 }

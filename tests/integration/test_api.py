@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """havred: docker's API over the engine, with docker's own client."""
 
+import base64
 import json
 import socket
 import threading
@@ -8,6 +9,7 @@ import time
 import urllib.parse
 
 import api_fixture
+import registry_fixture as reg
 
 
 def api(t):
@@ -261,3 +263,32 @@ def test_api_update_and_history(t):
     steps = a.call("GET", f"/images/{image}/history")[1]
     assert steps[0]["Id"].startswith("sha256:") and steps[0]["Tags"] and steps[0]["Size"] > 0, steps
     assert a.call("GET", "/images/none/history")[0] == 404
+
+
+def test_api_registry(t):
+    """docker push, pull, search and login against a registry with a password; what a name stands for there; their errors; no builder is said clearly."""
+    server = reg.start_registry(t, password=True)
+    a = api(t)
+    image, name = t.busybox_image(), f"{server.host}/team/app:1"
+    a.docker("tag", image, name)
+    refused = a.docker("push", name, check=False)
+    assert refused.rc == 1 and "denied" in refused.err, refused
+    wrong = a.docker("login", "-u", reg.USER, "--password-stdin", server.host, input="bad", check=False)
+    assert wrong.rc == 1, wrong
+    assert "Login Succeeded" in a.docker("login", "-u", reg.USER, "--password-stdin", server.host, input=reg.PASSWORD).out
+    pushed = a.docker("push", name).out
+    assert f"The push refers to repository [{server.host}/team/app]" in pushed and "1: digest: sha256:" in pushed, pushed
+    a.docker("rmi", name)
+    assert "Status: Downloaded newer image" in a.docker("pull", name).out
+    assert "Image is up to date" in a.docker("pull", name).out
+    assert f"{server.host}/team/app" in a.docker("search", f"{server.host}/app", check=False).out
+    auth = base64.urlsafe_b64encode(json.dumps({"username": reg.USER, "password": reg.PASSWORD}).encode()).decode()
+    seen = a.call("GET", f"/distribution/{name}/json", headers={"X-Registry-Auth": auth})
+    assert seen[0] == 200 and seen[1]["Descriptor"]["digest"] in pushed and seen[1]["Platforms"][0]["os"] == "linux", seen
+    assert a.call("GET", f"/distribution/{server.host}/team/none:1/json", headers={"X-Registry-Auth": auth})[0] == 404
+    assert a.call("GET", "/images/search?term=")[0] == 400 and a.call("GET", "/images/search?term=x&limit=1000")[0] == 400
+    (t.tmp / "context").mkdir()
+    (t.tmp / "context/Dockerfile").write_text("FROM scratch\n")
+    built = a.docker("build", t.tmp / "context", check=False)
+    assert built.rc == 1 and "has no builder yet" in built.err, built
+    assert "Total reclaimed space: 0B" in a.docker("builder", "prune", "-f").out

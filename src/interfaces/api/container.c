@@ -84,7 +84,7 @@ struct err *handle_container_restart(struct exchange *x)
 
 	TRY(find_container(x, &c));
 	TRY(stop_options(x, &timeout_s, &signal));
-	TRY(container_restart(x->engine, c, timeout_s));
+	TRY(container_restart(x->engine, c, timeout_s, signal));
 	return answer_empty(x, 204);
 }
 

@@ -10,19 +10,16 @@
 #include "images/pull.h"
 #include "images/push.h"
 #include "progress.h"
+#include "registry_auth.h"
 #include "routes.h"
 
-struct credentials {
-	char *username, *password;
-};
-
-static void credentials_release(struct credentials *c)
+void registry_auth_release(struct registry_auth *a)
 {
-	free(c->username);
-	free(c->password);
+	free(a->username);
+	free(a->password);
 }
 
-static struct err *credentials_of(struct json *o, struct credentials *ret, const char **ret_server)
+static struct err *credentials_of(struct json *o, struct registry_auth *ret, const char **ret_server)
 {
 	struct json_cursor root = json_root(o);
 	const char *user = NULL, *password = NULL;
@@ -39,7 +36,7 @@ static struct err *credentials_of(struct json *o, struct credentials *ret, const
 }
 
 /* X-Registry-Auth: base64url of JSON. */
-static struct err *header_credentials(const struct exchange *x, struct credentials *ret)
+struct err *registry_auth_of(const struct exchange *x, struct registry_auth *ret)
 {
 	const char *header = http_header(&x->request, "X-Registry-Auth");
 	_cleanup_free_ char *text = NULL, *data = NULL;
@@ -62,7 +59,7 @@ static struct err *header_credentials(const struct exchange *x, struct credentia
 struct err *handle_auth(struct exchange *x)
 {
 	_cleanup_json_ struct json *body = NULL;
-	_cleanup_(credentials_release) struct credentials c = {0};
+	_cleanup_(registry_auth_release) struct registry_auth c = {0};
 	_cleanup_free_ char *server = NULL;
 	const char *given = NULL;
 
@@ -95,7 +92,7 @@ static struct err *pull(struct exchange *x, const char *image)
 {
 	_cleanup_free_ char *tag = http_query(&x->request, "tag"), *name = full_name(image, tag),
 			    *platform = http_query(&x->request, "platform"), *familiar = NULL, *status = NULL;
-	_cleanup_(credentials_release) struct credentials c = {0};
+	_cleanup_(registry_auth_release) struct registry_auth c = {0};
 	_cleanup_reference_ struct reference ref = REFERENCE_NONE;
 	_cleanup_image_ struct image *got = NULL;
 	struct progress_stream p = {.x = x};
@@ -105,7 +102,7 @@ static struct err *pull(struct exchange *x, const char *image)
 	bool changed = false;
 
 	TRY(reference_parse(name, &ref));
-	TRY(header_credentials(x, &c));
+	TRY(registry_auth_of(x, &c));
 	o.username = c.username;
 	o.password = c.password;
 	if (!str_empty(platform))
@@ -177,7 +174,7 @@ struct err *handle_image_push(struct exchange *x)
 {
 	_cleanup_free_ char *tag = http_query(&x->request, "tag"), *name = full_name(x->captures[0], tag),
 			    *familiar = NULL;
-	_cleanup_(credentials_release) struct credentials c = {0};
+	_cleanup_(registry_auth_release) struct registry_auth c = {0};
 	_cleanup_reference_ struct reference ref = REFERENCE_NONE;
 	_cleanup_image_ struct image *image = NULL;
 	struct progress_stream p = {.x = x, .pushing = true};
@@ -187,7 +184,7 @@ struct err *handle_image_push(struct exchange *x)
 	struct store *s;
 
 	TRY(reference_parse(name, &ref));
-	TRY(header_credentials(x, &c));
+	TRY(registry_auth_of(x, &c));
 	o.username = c.username;
 	o.password = c.password;
 	TRY(engine_store(x->engine, &s));
@@ -195,7 +192,7 @@ struct err *handle_image_push(struct exchange *x)
 	familiar = reference_familiar(&ref);
 	exchange_drain(x);
 	TRY(stream_begin(x, "application/json", NULL));
-	_cleanup_free_ char *first = xasprintf("The push refers to repository [%s]", familiar);
+	_cleanup_free_ char *first = xasprintf("The push refers to repository [%s/%s]", ref.domain, ref.path);
 	progress_stream_status(&p, NULL, first);
 	struct err *e = image_push(s, &ref, &o, &result);
 	if (!e) {

@@ -54,7 +54,7 @@ static const struct route routes[] = {
 
 	{"GET", "/images/json", handle_image_list, 0},
 	{"POST", "/images/create", handle_image_create, 0},
-	{"GET", "/images/search", handle_later, 0},
+	{"GET", "/images/search", handle_image_search, 0},
 	{"POST", "/images/prune", handle_image_prune, 25},
 	{"GET", "/images/get", handle_image_save, 0},
 	{"POST", "/images/load", handle_image_load, 0},
@@ -64,10 +64,10 @@ static const struct route routes[] = {
 	{"POST", "/images/**/push", handle_image_push, 0},
 	{"POST", "/images/**/tag", handle_image_tag, 0},
 	{"DELETE", "/images/**", handle_image_remove, 0},
-	{"GET", "/distribution/**/json", handle_later, 30},
-	{"POST", "/build", handle_later, 0},
-	{"POST", "/build/prune", handle_later, 31},
-	{"POST", "/build/cancel", handle_later, 39},
+	{"GET", "/distribution/**/json", handle_distribution, 30},
+	{"POST", "/build", handle_build, 0},
+	{"POST", "/build/prune", handle_build_prune, 31},
+	{"POST", "/build/cancel", handle_build_cancel, 39},
 	{"POST", "/session", handle_later, 31},
 	{"POST", "/grpc", handle_later, 39},
 

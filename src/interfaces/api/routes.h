@@ -13,7 +13,7 @@ void route(struct exchange *x);
 
 /* system.c */
 handler_fn handle_ping, handle_version, handle_info, handle_events, handle_df, handle_auth, handle_swarm,
-	handle_no_list, handle_later;
+	handle_no_list, handle_later, handle_build, handle_build_prune, handle_build_cancel;
 /* container_list.c, container_create.c, container.c, archive.c */
 handler_fn handle_container_list, handle_container_create, handle_container_inspect, handle_container_start,
 	handle_container_stop, handle_container_restart, handle_container_kill, handle_container_pause,
@@ -23,6 +23,8 @@ handler_fn handle_container_list, handle_container_create, handle_container_insp
 	handle_container_update, handle_container_stats;
 /* archive.c */
 handler_fn handle_archive_stat, handle_archive_get, handle_archive_put;
+/* registry.c */
+handler_fn handle_distribution;
 /* exec.c */
 handler_fn handle_exec_create, handle_exec_start, handle_exec_inspect, handle_exec_resize;
 /* image.c, image_pull.c */

@@ -174,3 +174,32 @@ struct err *handle_later(struct exchange *x)
 	x->close = true;
 	return answer_refusal(x, 501, text);
 }
+
+/* The client sends all of its context before it listens. */
+struct err *handle_build(struct exchange *x)
+{
+	char sink[65536];
+	size_t n;
+
+	do
+		TRY(exchange_read(x, sink, sizeof(sink), &n));
+	while (n);
+	return answer_refusal(x, 501,
+			      "havre has no builder yet: build the image elsewhere and load or push it, or "
+			      "change one with havre commit, image config, image insert and image repack");
+}
+
+/* There is no builder, and so there is nothing of it to prune or to stop. */
+struct err *handle_build_prune(struct exchange *x)
+{
+	struct json *o = json_new_object();
+
+	json_set(o, "CachesDeleted", json_new_array());
+	json_set_u64(o, "SpaceReclaimed", 0);
+	return answer_json(x, 200, o);
+}
+
+struct err *handle_build_cancel(struct exchange *x)
+{
+	return answer_empty(x, 200);
+}

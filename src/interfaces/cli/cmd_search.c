@@ -7,7 +7,6 @@
 #include "cli.h"
 #include "commands.h"
 #include "images/search.h"
-#include "images/short_names.h"
 
 #define LIMIT_DEFAULT 25
 #define LIMIT_MAX 100
@@ -127,20 +126,6 @@ static struct err *print(struct search_results *results, const struct filters *f
 
 /* -- the command ------------------------------------------------------------------------------------------------ */
 
-/* "host/term" names its registry; otherwise those that are searched for short names. */
-static struct err *choose_registries(const char *what, char ***ret_registries, const char **ret_term)
-{
-	size_t n = strcspn(what, "/");
-	bool host = what[n] == '/' &&
-		    (memchr(what, '.', n) || memchr(what, ':', n) || strncmp(what, "localhost", n) == 0);
-
-	*ret_term = host ? what + n + 1 : what;
-	if (!host)
-		return short_name_registries(ret_registries);
-	strv_push_take(ret_registries, xstrndup(what, n));
-	return NULL;
-}
-
 static struct err *run(struct invocation *in, int *ret_status)
 {
 	const struct search_flags *f = in->options;
@@ -162,7 +147,7 @@ static struct err *run(struct invocation *in, int *ret_status)
 	o.password = username ? f->credentials + strlen(username) + 1 : NULL;
 	TRY(filters_parse(f->filters, "stars is-official is-automated", &filters));
 	TRY(check_filters(&filters));
-	TRY(choose_registries(in->args[0], &registries, &term));
+	TRY(search_registries(in->args[0], &registries, &term));
 	interrupt_catch();
 	STRV_FOREACH (registry, registries) {
 		struct err *failed = registry_search(*registry, term, &o, &results);

@@ -33,10 +33,7 @@ static struct err *restart_one(struct engine *e, struct container *c, void *user
 {
 	const struct stop_flags *f = user;
 
-	if (!f->signal)
-		return container_restart(e, c, (int)f->timeout);
-	TRY(container_stop(e, c, (int)f->timeout, f->signal));
-	return container_start(e, c, NULL, NULL);
+	return container_restart(e, c, (int)f->timeout, f->signal);
 }
 
 static struct err *run_restart(struct invocation *in, int *ret_status)

@@ -200,7 +200,8 @@ _must_check_ struct err *container_stop(struct engine *e, struct container *c,
 					int timeout_s /* -1: its own */, const char *signal);
 _must_check_ struct err *container_kill(struct engine *e, struct container *c, int signum);
 _must_check_ struct err *container_pause(struct engine *e, struct container *c, bool paused);
-_must_check_ struct err *container_restart(struct engine *e, struct container *c, int timeout_s);
+_must_check_ struct err *container_restart(struct engine *e, struct container *c, int timeout_s,
+					   const char *signal); /* as container_stop's */
 /* Changes what is set in `changes` of limits (memory, CPU, pids, block I/O) and the restart policy, of a running one at once. */
 _must_check_ struct err *container_update(struct engine *e, struct container *c,
 					  const struct container_spec *changes, char ***warnings);

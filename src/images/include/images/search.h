@@ -26,6 +26,9 @@ struct search_options {
 	const char *ca_file;
 	const struct progress *progress; /* cancelled is asked while waiting; may be NULL */
 };
+/* Where to search for `what`: "host/term" names its registry; otherwise those that are searched for short names. *ret_term: the rest of
+ * `what`, borrowed. Caller frees *ret_registries. */
+_must_check_ struct err *search_registries(const char *what, char ***ret_registries, const char **ret_term);
 /* Appends. `registry` is a host; `term` may be "" where there is a list of repositories. */
 _must_check_ struct err *registry_search(const char *registry, const char *term,
 					 const struct search_options *o, struct search_results *ret);
