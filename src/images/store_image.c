@@ -30,15 +30,16 @@ void image_free(struct image *i)
 /* -- rows to images
  * ------------------------------------------------------------------------------------------- */
 
+#define SHORTEST_DIGEST (sizeof("sha256:") - 1 + 64)
+
 static struct err *split_digests(const char *text, struct digest **ret, size_t *ret_n)
 {
-	size_t n = 0, count = 1;
+	size_t n = 0;
 	_cleanup_free_ struct digest *v = NULL;
 
-	for (const char *p = text; p && *p; p++)
-		count += *p == ' ';
+	/* What is parsed is at least so long, and the first that is not ends it. */
 	if (text && *text)
-		v = xnew_array(struct digest, count);
+		v = xnew_array(struct digest, strlen(text) / SHORTEST_DIGEST + 1);
 	while (text && *text) {
 		char one[DIGEST_STRING_MAX];
 		size_t len = strcspn(text, " ");

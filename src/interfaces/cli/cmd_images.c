@@ -107,27 +107,36 @@ static const char *digest_of_name(const struct image *i, const struct reference 
 	return "<none>";
 }
 
+/* What only templates and JSON show. */
+static void add_more(struct json *row, const struct image *i, const char *size)
+{
+	_cleanup_free_ char *created = local_date(i->created_ns);
+
+	json_set_string(row, "Containers", "N/A");
+	json_set_string(row, "CreatedAt", created);
+	json_set_string(row, "SharedSize", "N/A");
+	json_set_string(row, "UniqueSize", "N/A");
+	json_set_string(row, "VirtualSize", size);
+}
+
 static void add_row(const struct images_flags *f, struct list *l, size_t index, const struct reference *r,
 		    struct json *rows)
 {
 	const struct image *i = l->items[index];
 	_cleanup_free_ char *name = r ? reference_familiar_name(r) : xstrdup("<none>");
-	_cleanup_free_ char *created = local_date(i->created_ns),
-			    *since = i->created_ns > 0 ? ago(i->created_ns) : xstrdup("N/A"),
+	_cleanup_free_ char *since = i->created_ns > 0 ? ago(i->created_ns) : xstrdup("N/A"),
 			    *size = format_size(i->size);
 	struct json *row = json_new_object();
 
-	json_set_string(row, "Containers", "N/A");
-	json_set_string(row, "CreatedAt", created);
+	if (f->format)
+		add_more(row, i, size);
+	if (f->format || f->digests)
+		json_set_string(row, "Digest", digest_of_name(i, r));
 	json_set_string(row, "CreatedSince", since);
-	json_set_string(row, "Digest", digest_of_name(i, r));
 	json_set_string(row, "ID", f->no_trunc ? i->id.s : short_id(i->id.s));
 	json_set_string(row, "Repository", name);
-	json_set_string(row, "SharedSize", "N/A");
 	json_set_string(row, "Size", size);
 	json_set_string(row, "Tag", r && r->tag ? r->tag : "<none>");
-	json_set_string(row, "UniqueSize", "N/A");
-	json_set_string(row, "VirtualSize", size);
 	json_append(rows, row);
 	GROW(l->of_row, l->n_rows, l->cap);
 	l->of_row[l->n_rows++] = index;
