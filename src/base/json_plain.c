@@ -61,21 +61,21 @@ static bool read_string(struct reader *r, const char **ret, size_t *ret_n)
 static bool read_number(struct reader *r, char first, struct json_object **ret)
 {
 	bool negative = first == '-';
-	int64_t n = 0;
+	uint64_t n = 0; /* one digit too many is read, and is refused below */
 	int digits = 0;
 
 	if (!negative)
 		r->at--;
 	const char *start = r->at;
 	for (; r->at < r->end && *r->at >= '0' && *r->at <= '9' && digits <= DIGITS_MAX; r->at++, digits++)
-		n = n * 10 + (*r->at - '0');
+		n = n * 10 + (uint64_t)(*r->at - '0');
 	bool zero = digits > 0 && *start == '0';
 	if (digits == 0 || digits > DIGITS_MAX || (zero && (digits > 1 || negative)))
 		return false;
 	/* A number ends at one of these; everything else makes it another kind, or none. */
 	if (r->at == r->end || !memchr(",]} \n\t\r", *r->at, 7))
 		return false;
-	*ret = json_object_new_int64(negative ? -n : n);
+	*ret = json_object_new_int64(negative ? -(int64_t)n : (int64_t)n);
 	return *ret != NULL;
 }
 
