@@ -196,12 +196,11 @@ struct err *rt_container_spec(struct rt_container *c, struct spec **ret)
 /* Without a PID namespace of its own the end of its first process ends no other one. What is not known is left alone. */
 static bool has_own_pids(struct rt_container *c)
 {
-	struct spec *s = NULL;
+	struct spec *s = NULL; /* the container's own */
 	struct err *e = rt_container_spec(c, &s);
 	bool own = e || (s->ns[SPEC_NS_PID].present && !s->ns[SPEC_NS_PID].path);
 
 	err_free(e);
-	spec_free(s);
 	return own;
 }
 
