@@ -79,8 +79,9 @@ int cg_read(const char *dir, const char *file, char *buf, size_t size)
 		ssize_t n = read(fd, buf + got, size - 1 - got);
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0)
-			return errno;
+		if (n <
+		    0) /* ENODEV: the group went between open and read; that it is not there is what matters */
+			return errno == ENODEV ? ENOENT : errno;
 		got += (size_t)n;
 		/* The kernel shows these files whole as long as there is room: less than that is the end. */
 		if (got < size - 1)
