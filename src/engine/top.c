@@ -140,6 +140,14 @@ static char *format_rss(const struct process *p)
 	return xasprintf("%llu", (unsigned long long)(p->rss_pages * (uint64_t)sysconf(_SC_PAGESIZE) / 1024));
 }
 
+static char *format_pmem(const struct process *p)
+{
+	long all = sysconf(_SC_PHYS_PAGES);
+	uint64_t tenths = all > 0 ? p->rss_pages * 1000 / (uint64_t)all : 0;
+
+	return xasprintf("%llu.%llu", (unsigned long long)(tenths / 10), (unsigned long long)(tenths % 10));
+}
+
 static char *format_vsz(const struct process *p)
 {
 	return xasprintf("%llu", (unsigned long long)(p->vsize / 1024));
@@ -163,7 +171,8 @@ static const struct column columns[] = {
 	{"s", "S", format_state},         {"stat", "STAT", format_state},
 	{"state", "S", format_state},     {"rss", "RSS", format_rss},
 	{"vsz", "VSZ", format_vsz},       {"ni", "NI", format_nice},
-	{"nice", "NI", format_nice},
+	{"nice", "NI", format_nice},      {"%mem", "%MEM", format_pmem},
+	{"pmem", "%MEM", format_pmem},
 };
 
 /* What `ps -ef` and `ps aux` show. */
@@ -171,11 +180,11 @@ static const struct column ef[] = {{"", "UID", format_user},    {"", "PID", form
 				   {"", "PPID", format_ppid},   {"", "C", format_c},
 				   {"", "STIME", format_stime}, {"", "TTY", format_tty},
 				   {"", "TIME", format_time},   {"", "CMD", format_args}};
-static const struct column aux[] = {{"", "USER", format_user},  {"", "PID", format_pid},
-				    {"", "%CPU", format_pcpu},  {"", "VSZ", format_vsz},
-				    {"", "RSS", format_rss},    {"", "TTY", format_tty},
-				    {"", "STAT", format_state}, {"", "START", format_stime},
-				    {"", "TIME", format_time},  {"", "COMMAND", format_args}};
+static const struct column aux[] = {
+	{"", "USER", format_user}, {"", "PID", format_pid},     {"", "%CPU", format_pcpu},
+	{"", "%MEM", format_pmem}, {"", "VSZ", format_vsz},     {"", "RSS", format_rss},
+	{"", "TTY", format_tty},   {"", "STAT", format_state},  {"", "START", format_stime},
+	{"", "TIME", format_time}, {"", "COMMAND", format_args}};
 
 struct layout {
 	struct column columns[16];
@@ -202,6 +211,13 @@ static struct err *add_columns(struct layout *l, const char *list)
 	return NULL;
 }
 
+/* aux in any order, with or without the dash and the w's of wide output. */
+static bool is_aux(const char *a)
+{
+	a += *a == '-';
+	return strchr(a, 'u') && a[strspn(a, "auxw")] == '\0';
+}
+
 static struct err *choose_layout(char *const *args, struct layout *l)
 {
 	for (size_t i = 0; args && args[i]; i++) {
@@ -212,7 +228,7 @@ static struct err *choose_layout(char *const *args, struct layout *l)
 			TRY(add_columns(l, args[i]));
 		} else if (str_starts(a, "-o") || str_starts(a, "o")) {
 			TRY(add_columns(l, a + (a[0] == '-' ? 2 : 1)));
-		} else if (str_eq(a, "aux") || str_eq(a, "-aux")) {
+		} else if (is_aux(a)) {
 			memcpy(l->columns, aux, sizeof(aux));
 			l->n = ARRAY_SIZE(aux);
 		} else if (!str_eq(a, "-ef") && !str_eq(a, "-e") && !str_eq(a, "-f")) {

@@ -140,6 +140,26 @@ try:
 except docker.errors.NotFound:
     pass
 c.images.remove("example.com/made:1")
+low = c.api
+y = c.containers.run(image, ["sh", "-c", "echo hello"], detach=True); y.wait()
+for _ in range(10):  # what follows the head at once is not lost in the client's buffer
+    assert low.attach(y.id, stream=False, logs=True) == b"hello\\n"
+y = c.containers.run(image, ["sleep", "1"], detach=True, restart_policy={"Name": "always"})
+assert low.wait(y.id, timeout=30)["StatusCode"] == 0  # of that run, though another begins
+y.remove(force=True)
+y = c.containers.run(image, ["sleep", "1000"], detach=True)
+assert low.top(y.id, "waux")["Titles"][:4] == ["USER", "PID", "%CPU", "%MEM"]
+y.kill(); y.reload()
+assert y.status == "exited" and y.attrs["State"]["ExitCode"] == 137
+for wrong in (lambda: low.pull("127.0.0.1:1/none"), lambda: low.containers(before="nobody"),
+              lambda: low.create_container(image, "top", healthcheck={"test": "true", "interval": 1000})):
+    try:
+        wrong()
+        raise SystemExit("no error")
+    except docker.errors.APIError as e:
+        assert e.response.status_code in (400, 404, 500)
+z = low.create_container(image, "top", healthcheck={"test": "true", "start_period": 3000000000})
+assert low.inspect_container(z)["Config"]["Healthcheck"] == {"Test": ["CMD-SHELL", "true"], "StartPeriod": 3000000000}
 assert c.df()["Images"] and c.info()["OSType"] == "linux"
 print("fine")
 """

@@ -92,12 +92,15 @@ struct err *handle_container_kill(struct exchange *x)
 {
 	_cleanup_container_ struct container *c = NULL;
 	_cleanup_free_ char *name = http_query(&x->request, "signal");
-	int signum = SIGKILL;
+	int signum = SIGKILL, code;
 
 	TRY(find_container(x, &c));
 	if (!str_empty(name))
 		TRY(signal_parse(name, &signum));
+	bool up = is_up(c);
 	TRY(container_kill(x->engine, c, signum));
+	if (up && signum == SIGKILL) /* clients look at the state right after it */
+		TRY(container_wait_or(x->engine, c, WAIT_NEXT_EXIT, x->fd, &code));
 	return answer_empty(x, 204);
 }
 
@@ -156,6 +159,9 @@ struct err *handle_container_wait(struct exchange *x)
 		cond = WAIT_REMOVED;
 	else if (!str_empty(condition) && !str_eq(condition, "not-running"))
 		return err_new(ERR_INVALID, "invalid condition: \"%.64s\"", condition);
+	/* As dockerd: the end of this run, whether or not the restart policy starts another. */
+	if (cond == WAIT_NOT_RUNNING && (is_up(c) || c->status == CONTAINER_RESTARTING))
+		cond = WAIT_NEXT_EXIT;
 	exchange_drain(x);
 	TRY(stream_begin(x, "application/json", NULL));
 	TRY(container_wait_or(x->engine, c, cond, x->fd, &code));

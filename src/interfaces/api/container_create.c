@@ -10,6 +10,8 @@
 #include "objects.h"
 #include "routes.h"
 
+#define HEALTH_SHORTEST_NS 1000000
+
 enum type { STRING, LIST, PAIRS, KEYS, BOOL, I64 };
 struct member {
 	const char *name;
@@ -546,13 +548,44 @@ static struct err *read_networks(const struct json_cursor *root, const struct js
 
 /* -- the whole --- */
 
+/* What is null or 0 is as if it were not there. */
+static struct err *read_health_members(const struct json_cursor *o, struct json *ret)
+{
+	static const char *const durations[] = {"Interval", "Timeout", "StartPeriod", "StartInterval"};
+	_cleanup_strv_ char **test = NULL;
+	int64_t v = 0;
+
+	TRY(json_get_strv(o, "Test", JSON_OPTIONAL, &test));
+	if (test)
+		json_set_strv(ret, "Test", test);
+	for (size_t i = 0; i < ARRAY_SIZE(durations); i++) {
+		v = 0;
+		TRY(json_get_i64(o, durations[i], JSON_OPTIONAL, INT64_MIN, INT64_MAX, &v));
+		if (v && v < HEALTH_SHORTEST_NS)
+			return err_new(ERR_INVALID, "%s in Healthcheck cannot be less than 1ms",
+				       durations[i]);
+		if (v)
+			json_set_i64(ret, durations[i], v);
+	}
+	v = 0;
+	TRY(json_get_i64(o, "Retries", JSON_OPTIONAL, INT64_MIN, INT32_MAX, &v));
+	if (v < 0)
+		return err_new(ERR_INVALID, "Retries in Healthcheck cannot be negative");
+	if (v)
+		json_set_i64(ret, "Retries", v);
+	return NULL;
+}
+
 static struct err *read_health(const struct json_cursor *root, struct container_spec *s)
 {
 	struct json_cursor o;
 
 	TRY(json_get_object(root, "Healthcheck", JSON_OPTIONAL, &o));
-	if (o.value)
-		s->health = json_print(o.value, JSON_COMPACT);
+	if (!o.value)
+		return NULL;
+	_cleanup_json_ struct json *known = json_new_object();
+	TRY(read_health_members(&o, known));
+	s->health = json_print(known, JSON_COMPACT);
 	return NULL;
 }
 

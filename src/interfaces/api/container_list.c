@@ -109,6 +109,13 @@ struct err *handle_container_list(struct exchange *x)
 			     "ancestor before exited expose health id is-task isolation label label! name "
 			     "network publish since status volume",
 			     &filters));
+	/* Parameters of old, which are filters now. */
+	static const char *const borders[] = {"before", "since"};
+	for (size_t i = 0; i < ARRAY_SIZE(borders); i++) {
+		_cleanup_free_ char *id = http_query(&x->request, borders[i]);
+		if (!str_empty(id))
+			strv_push_take(&filters, xasprintf("%s=%s", borders[i], id));
+	}
 	TRY(container_filter_new(x->engine, filters, &filter));
 	TRY(exchange_number(x, "limit", -1, &limit));
 	bool all = exchange_flag(x, "all", false) || limit > 0 || container_filter_about_status(filter);

@@ -2,17 +2,22 @@
 #include "exchange.h"
 
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "base/memory.h"
 
 #define DRAIN_MAX (1u << 20)
+#define TAKEN_STEP_NS 100000
+#define TAKEN_STEPS 500
 
 /* -- the request --- */
 
@@ -415,6 +420,17 @@ struct err *stream_end(struct exchange *x)
 	return x->request.minor ? fd_write_full(x->fd, "0\r\n\r\n", 5, "the client's connection") : NULL;
 }
 
+/* Clients that read the head through a buffer of their own (python's) lose what comes in the same piece: what follows waits until the head
+ * has been taken, for a moment only. SIOCOUTQ counts what the other side of a unix socket has not read. */
+static void wait_until_taken(int fd)
+{
+	const struct timespec pause = {.tv_nsec = TAKEN_STEP_NS};
+	int left = 0;
+
+	for (int i = 0; i < TAKEN_STEPS && ioctl(fd, SIOCOUTQ, &left) == 0 && left > 0; i++)
+		nanosleep(&pause, NULL);
+}
+
 struct err *exchange_hijack(struct exchange *x, bool tty)
 {
 	_cleanup_strbuf_ struct strbuf b = {0};
@@ -429,5 +445,7 @@ struct err *exchange_hijack(struct exchange *x, bool tty)
 	else
 		strbuf_printf(&b, "HTTP/1.1 200 OK\r\nContent-Type: %s\r\n\r\n", type);
 	x->answered = x->hijacked = x->close = true;
-	return send_all(x, &b);
+	TRY(send_all(x, &b));
+	wait_until_taken(x->fd);
+	return NULL;
 }

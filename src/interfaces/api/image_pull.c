@@ -110,12 +110,12 @@ static struct err *pull(struct exchange *x, const char *image)
 	TRY(engine_store(x->engine, &s));
 	familiar = reference_familiar(&ref);
 	exchange_drain(x);
-	TRY(stream_begin(x, "application/json", NULL));
 	const char *colon = strrchr(familiar, ':');
 	_cleanup_free_ char *repository =
 		colon ? xstrndup(familiar, (size_t)(colon - familiar)) : xstrdup(familiar);
 	_cleanup_free_ char *first = xasprintf("Pulling from %s", repository);
-	progress_stream_status(&p, colon ? colon + 1 : NULL, first);
+	p.opening = first;
+	p.opening_id = colon ? colon + 1 : NULL;
 	struct err *e = image_pull(s, &ref, &o, &got, &changed);
 	if (!e) {
 		_cleanup_free_ char *digest = xasprintf("Digest: %s", got->target.s);

@@ -5,8 +5,25 @@
 
 #include "base/memory.h"
 
+static void send_object(struct progress_stream *p, struct json *o);
+
+/* Once. */
+static void begin(struct progress_stream *p)
+{
+	const char *opening = p->opening;
+
+	if (!opening)
+		return;
+	p->opening = NULL;
+	struct err *e = stream_begin(p->x, "application/json", NULL);
+	p->gone |= e != NULL;
+	err_free(e);
+	progress_stream_status(p, p->opening_id, opening);
+}
+
 static void send_object(struct progress_stream *p, struct json *o)
 {
+	begin(p);
 	struct err *e = p->gone ? NULL : stream_json(p->x, o);
 
 	p->gone |= e != NULL;
@@ -85,6 +102,9 @@ struct progress progress_stream_callbacks(struct progress_stream *p)
 
 struct err *progress_stream_end(struct progress_stream *p, struct err *e)
 {
+	if (e && p->opening)
+		return e;
+	begin(p);
 	if (e) {
 		_cleanup_free_ char *text = err_text(e);
 		struct json *o = json_new_object(), *detail = json_new_object();
