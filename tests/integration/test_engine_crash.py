@@ -22,7 +22,7 @@ def monitor_of(t, name):
 def alive(pid):
     try:
         return "Z" not in re.search(r"State:\s+(\w)", open(f"/proc/{pid}/status").read()).group(1)
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the latter when it goes between open and read
         return False
 
 

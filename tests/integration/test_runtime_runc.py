@@ -17,6 +17,13 @@ def running(t, overrides=None):
     return name
 
 
+def alive(pid):
+    try:
+        return "Z" not in open(f"/proc/{pid}/stat").read()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def linux(**properties):
     return lambda spec: spec["linux"].update(properties)
 
@@ -161,7 +168,7 @@ def test_kill_without_a_pid_namespace(t):
             os.kill(first, signal.SIGKILL)
             t.wait_for(lambda: json.loads(t.runtime("state", name).out)["status"] == "stopped")
         t.runtime("kill", name, "KILL")
-        t.wait_for(lambda: not any(os.path.exists(f"/proc/{p}") and "Z" not in open(f"/proc/{p}/stat").read() for p in pids))
+        t.wait_for(lambda: not any(alive(p) for p in pids))
         again = t.runtime("kill", name, "KILL", check=False)
         assert again.rc == 1 and "container not running" in again.err, again
         t.runtime("delete", name)
