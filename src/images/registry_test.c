@@ -9,8 +9,8 @@
 #include "base/base64.h"
 #include "base/file.h"
 #include "base/memory.h"
-#include "registry_challenge.h"
 #include "base/toml.h"
+#include "registry_challenge.h"
 #include "unit.h"
 
 TEST(challenges)

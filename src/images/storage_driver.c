@@ -18,9 +18,9 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/str.h"
+#include "base/toml.h"
 #include "layer_index.h"
 #include "overlay.h"
-#include "base/toml.h"
 
 static const char *const names[] = {[STORE_DRIVER_UNKNOWN] = "",
 				    [STORE_DRIVER_OVERLAY] = "overlay",

@@ -28,7 +28,7 @@ enum stream_frame_type {
 	STREAM_RESIZE,      /* u16 rows, u16 columns, big-endian */
 	STREAM_SIGNAL,      /* u8 signal number, to the container's init or the exec's process */
 	STREAM_REMOVED,     /* nothing: the starter did the auto-removal */
-	STREAM_PORTS,       /* nothing, with an fd: what holds the published ports from now on (network.h, N4) */
+	STREAM_PORTS, /* nothing, with an fd: what holds the published ports from now on (network.h, N4) */
 	/* monitor to client */
 	STREAM_STARTED = 64, /* u32 process id */
 	STREAM_ERROR,        /* err_encode: why it could not start */
