@@ -177,6 +177,7 @@ static struct err *open_and_check(struct db *db, const char *const *schema, int 
 		return err_new(ERR_UNSUPPORTED,
 			       "database %s must be upgraded first, and it is opened read-only", db->path);
 	if (!read_only) {
+		/* Mapped: lists read the pages where they are, and not a copy of each. */
 		TRY(db_exec(db,
 			    "PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON; PRAGMA mmap_size=67108864"));
 		if (version < n_versions)

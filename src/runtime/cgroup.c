@@ -79,8 +79,8 @@ int cg_read(const char *dir, const char *file, char *buf, size_t size)
 		ssize_t n = read(fd, buf + got, size - 1 - got);
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n <
-		    0) /* ENODEV: the group went between open and read; that it is not there is what matters */
+		/* ENODEV: the group went between open and read; that it is not there is what matters. */
+		if (n < 0)
 			return errno == ENODEV ? ENOENT : errno;
 		got += (size_t)n;
 		/* The kernel shows these files whole as long as there is room: less than that is the end. */
@@ -409,7 +409,7 @@ struct err *cg_open_v2_at(struct rt_cgroup *cg, const char *dir)
 {
 	fd_close(cg->v2_fd);
 	cg->v2_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	return cg->v2_fd < 0 ? err_errno(errno, "cannot open %s/cgroup.procs", dir) : NULL;
+	return cg->v2_fd < 0 ? err_errno(errno, "cannot open cgroup %s", dir) : NULL;
 }
 
 struct err *cg_open_v2(struct rt_cgroup *cg)

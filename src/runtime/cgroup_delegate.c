@@ -35,7 +35,7 @@ struct err *rt_cgroup_chown(const struct rt_cgroup *cg, uid_t uid)
 	_cleanup_fd_ int fd = open(dir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct stat st;
 	if (fd < 0 || fstat(fd, &st) < 0)
-		return err_errno(errno, "cannot open %s/cgroup.procs", dir);
+		return err_errno(errno, "cannot open cgroup %s", dir);
 	if (st.st_uid == uid)
 		return NULL;
 	_cleanup_strv_ char **files = delegatable();

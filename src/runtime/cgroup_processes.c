@@ -32,7 +32,7 @@ static struct err *walk(const char *dir, cg_walk_fn fn, void *data, unsigned dep
 	_cleanup_(close_dir) DIR *d = opendir(dir);
 
 	if (!d && errno != ENOENT)
-		return err_errno(errno, "cannot open %s/cgroup.procs", dir);
+		return err_errno(errno, "cannot open cgroup %s", dir);
 	if (depth == DEPTH_MAX)
 		return err_new(ERR_LIMIT, "cgroup %s: more than %d levels", dir, DEPTH_MAX);
 	for (struct dirent *e; d && (e = readdir(d));) {

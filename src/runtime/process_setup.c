@@ -126,6 +126,13 @@ struct err *process_set_affinity(pid_t pid, const struct spec_set *cpus, const c
 	return NULL;
 }
 
+static void warn_of_each(uint64_t set, const char *before, const char *after, char ***warnings)
+{
+	for (int cap = 0; set && cap < CAPABILITY_COUNT; cap++)
+		if (set >> cap & 1)
+			strv_push_take(warnings, xasprintf("%s%s%s", before, capability_names[cap], after));
+}
+
 struct err *process_check_capabilities(const struct spec_process *p, const struct spec *s, char ***warnings)
 {
 	uint64_t have = 0, effective;
@@ -133,23 +140,15 @@ struct err *process_check_capabilities(const struct spec_process *p, const struc
 	STRV_FOREACH (name, c->unknown)
 		strv_push_take(warnings,
 			       xasprintf("process.capabilities: %s is not known and ignored", *name));
-	uint64_t unraised = c->ambient & ~(c->inheritable & c->permitted);
-	for (int cap = 0; unraised && cap < CAPABILITY_COUNT; cap++)
-		if (unraised >> cap & 1)
-			strv_push_take(warnings,
-				       xasprintf("process.capabilities.ambient: can't raise ambient "
-						 "capability %s: it is not both permitted and inheritable",
-						 capability_names[cap]));
+	warn_of_each(c->ambient & ~(c->inheritable & c->permitted),
+		     "process.capabilities.ambient: can't raise ambient capability ",
+		     ": it is not both permitted and inheritable", warnings);
 	if (s->ns[SPEC_NS_USER].present) /* in its own user namespace the container has them all */
 		return NULL;
 	TRY(capabilities_get(&have, &effective));
-	uint64_t missing = (c->bounding | c->effective | c->permitted | c->inheritable | c->ambient) & ~have;
-	for (int cap = 0; missing && cap < CAPABILITY_COUNT; cap++)
-		if (missing >> cap & 1)
-			strv_push_take(warnings,
-				       xasprintf("process.capabilities: %s cannot be granted: the runtime "
-						 "itself does not have it",
-						 capability_names[cap]));
+	warn_of_each((c->bounding | c->effective | c->permitted | c->inheritable | c->ambient) & ~have,
+		     "process.capabilities: ", " cannot be granted: the runtime itself does not have it",
+		     warnings);
 	return NULL;
 }
 

@@ -126,17 +126,35 @@ static struct err *stat_line(const struct place *p, const struct stat *st, char 
 	return NULL;
 }
 
-struct err *handle_archive_stat(struct exchange *x)
+/* What GET and HEAD are about. */
+struct thing {
+	struct place place;
+	int fd;     /* O_PATH */
+	char *line; /* stat_line */
+};
+
+static void thing_release(struct thing *t)
 {
-	_cleanup_(place_release) struct place p = {0};
-	_cleanup_free_ char *line = NULL;
-	_cleanup_fd_ int thing = -1;
+	free(t->line);
+	fd_close(t->fd);
+	place_release(&t->place);
+}
+
+static struct err *find_thing(struct exchange *x, struct thing *ret)
+{
 	struct stat st;
 
-	TRY(open_place(x, &p));
-	TRY(open_thing(&p, &thing, &st));
-	TRY(stat_line(&p, &st, &line));
-	return answer_text(x, 200, "application/json", line, "");
+	TRY(open_place(x, &ret->place));
+	TRY(open_thing(&ret->place, &ret->fd, &st));
+	return stat_line(&ret->place, &st, &ret->line);
+}
+
+struct err *handle_archive_stat(struct exchange *x)
+{
+	_cleanup_(thing_release) struct thing t = {.fd = -1};
+
+	TRY(find_thing(x, &t));
+	return answer_text(x, 200, "application/json", t.line, "");
 }
 
 /* -- out of the container --- */
@@ -173,10 +191,11 @@ static struct err *pass_on(struct exchange *x, int in)
 	}
 }
 
-static struct err *stream_archive(struct exchange *x, const struct place *p, int thing, const char *line)
+static struct err *stream_archive(struct exchange *x, const struct thing *t)
 {
+	const struct place *p = &t->place;
 	/* The client puts another name in the place of the first; of the root's there is none, only the slash. */
-	struct writing w = {.thing = thing,
+	struct writing w = {.thing = t->fd,
 			    .name = p->contents            ? "."
 				    : str_eq(p->path, "/") ? ""
 							   : file_path_base(p->path)};
@@ -191,7 +210,7 @@ static struct err *stream_archive(struct exchange *x, const struct place *p, int
 		close(pipe[1]);
 		return err_new(ERR_LIMIT, "cannot start a thread for the archive");
 	}
-	struct err *e = stream_begin(x, "application/x-tar", line);
+	struct err *e = stream_begin(x, "application/x-tar", t->line);
 	if (!e)
 		e = pass_on(x, pipe[0]);
 	close(pipe[0]); /* a writer that is not done fails by EPIPE */
@@ -205,15 +224,10 @@ static struct err *stream_archive(struct exchange *x, const struct place *p, int
 
 struct err *handle_archive_get(struct exchange *x)
 {
-	_cleanup_(place_release) struct place p = {0};
-	_cleanup_free_ char *line = NULL;
-	_cleanup_fd_ int thing = -1;
-	struct stat st;
+	_cleanup_(thing_release) struct thing t = {.fd = -1};
 
-	TRY(open_place(x, &p));
-	TRY(open_thing(&p, &thing, &st));
-	TRY(stat_line(&p, &st, &line));
-	return stream_archive(x, &p, thing, line);
+	TRY(find_thing(x, &t));
+	return stream_archive(x, &t);
 }
 
 /* -- into the container --- */

@@ -40,7 +40,7 @@ void cli_close(void);
 /* Prints "havre: warning: …" on stderr. */
 void cli_warn(const char *fmt, ...) _printf_(1, 2);
 /* Each argument is a container: runs f, prints the argument when `print` and f succeeded, reports errors and goes on. The status is 1
- * when one failed. */
+ * when one failed. (container_choice.c) */
 _must_check_ struct err *
 cli_each_container(struct invocation *in, bool print, int *ret_status,
 		   struct err *(*f)(struct engine *e, struct container *c, void *user), void *user);

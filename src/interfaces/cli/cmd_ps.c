@@ -287,9 +287,12 @@ static const struct flag flags[] = {
 	{FLAG_BOOL_FIELD(struct ps_flags, all), .name = "all", .letter = 'a',
 	 .help = "Show those that do not run, too"},
 	{FLAG_LIST_FIELD(struct ps_flags, filters), .name = "filter", .letter = 'f', .metavar = "key=value",
-	 .help = "Show only what matches (name, id, status, label, ancestor, exited, before, since, volume, "
-		 "network)",
-	 .values = "ancestor= before= exited= health= id= label= name= network= pod= since= status= volume="},
+	 .help = "Show only what matches (name, id, status, label, ancestor, exited, before, since, until, "
+		 "volume, "
+		 "network, publish, expose, health, pod, command, restart-policy, …)",
+	 .values = "ancestor= before= command= exited= expose= health= id= label= label!= name= network= "
+		   "pod= publish= "
+		   "restart-policy= since= should-start-on-boot= status= until= volume="},
 	{FLAG_STRING_FIELD(struct ps_flags, format), .name = "format", .metavar = "template",
 	 .help = "Print with a template ({{.Names}}), as \"table TEMPLATE\", or as json",
 	 .values = "json table"},

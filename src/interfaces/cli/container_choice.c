@@ -94,3 +94,10 @@ struct err *container_choice_each(struct invocation *in, const struct container_
 	}
 	return NULL;
 }
+
+struct err *cli_each_container(struct invocation *in, bool print, int *ret_status,
+			       struct err *(*f)(struct engine *e, struct container *c, void *user),
+			       void *user)
+{
+	return container_choice_each(in, &(const struct container_choice){0}, 0, print, ret_status, f, user);
+}

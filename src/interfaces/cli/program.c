@@ -110,29 +110,6 @@ void cli_warn(const char *fmt, ...)
 	fprintf(stderr, "havre: warning: %s\n", text);
 }
 
-struct err *cli_each_container(struct invocation *in, bool print, int *ret_status,
-			       struct err *(*f)(struct engine *e, struct container *c, void *user),
-			       void *user)
-{
-	struct engine *e;
-
-	TRY(cli_engine(&e));
-	for (size_t i = 0; i < in->n_args; i++) {
-		_cleanup_container_ struct container *c = NULL;
-		_cleanup_err_ struct err *failed = container_find(e, in->args[i], &c);
-		if (!failed)
-			failed = f(e, c, user);
-		if (failed) {
-			command_report(in, failed);
-			*ret_status = 1;
-		} else if (print) {
-			puts(in->args[i]);
-			fflush(stdout);
-		}
-	}
-	return NULL;
-}
-
 static void complete_containers(const char *prefix, bool running_only)
 {
 	struct engine *e;
